@@ -1,0 +1,2 @@
+//! Owns the rules. Must not do IO.
+#![forbid(unsafe_code)]

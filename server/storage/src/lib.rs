@@ -1,0 +1,1 @@
+//! Owns files. May use std IO.

@@ -1,0 +1,2 @@
+//! Placeholder of the crate root.
+fn main() {}
