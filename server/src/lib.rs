@@ -1,1 +1,4 @@
 //! The server as a library.
+
+pub mod config;
+pub mod runtime;

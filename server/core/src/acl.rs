@@ -1,0 +1,1 @@
+//! Owns ACL rules.

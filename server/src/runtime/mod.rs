@@ -1,0 +1,3 @@
+//! Owns the threads that execute what the core decides.
+
+pub mod watches;

@@ -1,0 +1,1 @@
+//! Owns the watch tables, sharded.
