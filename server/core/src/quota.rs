@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use menagerie_wire::op::ErrorCode;
-
 /// Below this path the tree keeps limits and statistics, mirroring the paths they are about.
 /// Source: `Quotas.quotaZookeeper`.
 pub const QUOTA_ROOT: &str = "/zookeeper/quota";
@@ -301,14 +299,16 @@ pub fn exceeded(limits: &StatsTrack, stats: &StatsTrack, delta: QuotaDelta) -> V
     all
 }
 
-/// Whether `delta` may be applied where quotas are enforced; for the limits that only warn see
-/// [`exceeded`].
-///
-/// # Errors
-/// `QUOTAEXCEEDED` at a hard limit.
-pub fn check(limits: &StatsTrack, stats: &StatsTrack, delta: QuotaDelta) -> Result<(), ErrorCode> {
-    let refused = exceeded(limits, stats, delta).iter().any(|exceeded| exceeded.hard);
-    if refused { Err(ErrorCode::QuotaExceeded) } else { Ok(()) }
+/// Whether a change by `count` nodes and `bytes` must be refused where quotas are enforced; for
+/// the limits that only warn see [`exceeded`].
+#[must_use]
+pub fn exceeds_hard_limit(
+    limits: &StatsTrack,
+    stats: &StatsTrack,
+    count: i64,
+    bytes: i64,
+) -> bool {
+    exceeded(limits, stats, QuotaDelta { bytes, count }).iter().any(|exceeded| exceeded.hard)
 }
 
 #[cfg(test)]
@@ -396,11 +396,11 @@ mod tests {
     fn hard_limits_refuse_and_soft_ones_only_tell() {
         let stats = limits("count=3,bytes=10");
         let create = QuotaDelta::of_create(5);
-        let hard = Err(ErrorCode::QuotaExceeded);
-        assert_eq!(check(&limits("countHardLimit=4,byteHardLimit=15"), &stats, create), Ok(()));
-        assert_eq!(check(&limits("countHardLimit=3"), &stats, create), hard);
-        assert_eq!(check(&limits("byteHardLimit=14"), &stats, create), hard);
-        assert_eq!(check(&limits("count=3,bytes=14"), &stats, create), Ok(()));
+        let refused = |text| exceeds_hard_limit(&limits(text), &stats, create.count, create.bytes);
+        assert!(!refused("countHardLimit=4,byteHardLimit=15"));
+        assert!(refused("countHardLimit=3"));
+        assert!(refused("byteHardLimit=14"));
+        assert!(!refused("count=3,bytes=14"));
         let soft = exceeded(&limits("count=3,bytes=14"), &stats, create);
         assert_eq!(soft.len(), 2);
         assert!(soft.iter().all(|exceeded| !exceeded.hard));
@@ -412,12 +412,9 @@ mod tests {
     fn what_does_not_change_is_not_checked() {
         let over = limits("count=9,bytes=9");
         let hard = limits("countHardLimit=1,byteHardLimit=1");
-        assert_eq!(check(&hard, &over, QuotaDelta::of_set_data(5, 5)), Ok(()));
+        assert!(exceeded(&hard, &over, QuotaDelta::of_set_data(5, 5)).is_empty());
         // Shrinking below what is over the limit is still refused, as in ZooKeeper.
-        assert_eq!(
-            check(&hard, &over, QuotaDelta::of_set_data(5, 4)),
-            Err(ErrorCode::QuotaExceeded)
-        );
+        assert!(exceeds_hard_limit(&hard, &over, 0, -1));
         let only_count = exceeded(&hard, &over, QuotaDelta::of_create(1));
         assert_eq!(only_count.len(), 1, "the hard count limit ends the check");
     }
