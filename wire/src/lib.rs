@@ -11,4 +11,5 @@ pub mod data;
 pub mod jute;
 pub mod multi;
 pub mod op;
+pub mod path;
 pub mod txn;

@@ -4,5 +4,15 @@
 #![forbid(unsafe_code)]
 
 pub mod acl;
+pub mod effect;
+pub mod event;
 pub mod ids;
+pub mod processor;
+pub mod quota;
+pub mod reaper;
+pub mod replica;
+pub mod session;
+pub mod snap_policy;
+pub mod tree;
+pub mod txn;
 pub mod watch;

@@ -47,7 +47,11 @@ pub struct MalformedStats(pub String);
 
 impl Default for StatsTrack {
     fn default() -> Self {
-        Self { count: -1, bytes: -1, others: BTreeMap::new() }
+        Self {
+            count: -1,
+            bytes: -1,
+            others: BTreeMap::new(),
+        }
     }
 }
 
@@ -137,7 +141,9 @@ fn pairs(text: &str) -> impl Iterator<Item = &str> {
     let separator = |c| matches!(c, ',' | ';');
     let text = text.trim_end_matches(separator);
     let leading = text.starts_with(separator).then_some("");
-    leading.into_iter().chain(text.split(separator).filter(|pair| !pair.is_empty()))
+    leading
+        .into_iter()
+        .chain(text.split(separator).filter(|pair| !pair.is_empty()))
 }
 
 fn key_value(pair: &str) -> Result<(&str, i64), MalformedStats> {
@@ -215,7 +221,9 @@ impl QuotaTrie {
 /// The path as the trie sees it, without blank components. Source: `PathTrie.split`.
 fn normal(path: &str) -> std::borrow::Cow<'_, str> {
     let is_blank = |part: &str| part.chars().all(|c| c <= ' ');
-    let clean = path.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(is_blank));
+    let clean = path
+        .strip_prefix('/')
+        .is_some_and(|rest| !rest.split('/').any(is_blank));
     if clean {
         return path.into();
     }
@@ -240,13 +248,19 @@ impl QuotaDelta {
     /// By the creation of a node. Source: `ZooKeeperServer.checkQuota`.
     #[must_use]
     pub fn of_create(data_len: usize) -> Self {
-        Self { bytes: signed(data_len), count: 1 }
+        Self {
+            bytes: signed(data_len),
+            count: 1,
+        }
     }
 
     /// By setting a node's data.
     #[must_use]
     pub fn of_set_data(old_len: usize, new_len: usize) -> Self {
-        Self { bytes: signed(new_len) - signed(old_len), count: 0 }
+        Self {
+            bytes: signed(new_len) - signed(old_len),
+            count: 0,
+        }
     }
 }
 
@@ -282,15 +296,32 @@ pub struct Exceeded {
 pub fn exceeded(limits: &StatsTrack, stats: &StatsTrack, delta: QuotaDelta) -> Vec<Exceeded> {
     let mut all = Vec::new();
     let checks = [
-        (QuotaResource::Count, delta.count, stats.count, limits.count_hard_limit(), limits.count),
-        (QuotaResource::Bytes, delta.bytes, stats.bytes, limits.byte_hard_limit(), limits.bytes),
+        (
+            QuotaResource::Count,
+            delta.count,
+            stats.count,
+            limits.count_hard_limit(),
+            limits.count,
+        ),
+        (
+            QuotaResource::Bytes,
+            delta.bytes,
+            stats.bytes,
+            limits.byte_hard_limit(),
+            limits.bytes,
+        ),
     ];
     for (resource, delta, now, hard_limit, soft_limit) in checks {
         let hard = hard_limit > -1;
         let limit = if hard { hard_limit } else { soft_limit };
         let would_be = now.wrapping_add(delta);
         if delta != 0 && limit > -1 && would_be > limit {
-            all.push(Exceeded { resource, would_be, limit, hard });
+            all.push(Exceeded {
+                resource,
+                would_be,
+                limit,
+                hard,
+            });
             if hard {
                 break;
             }
@@ -302,13 +333,10 @@ pub fn exceeded(limits: &StatsTrack, stats: &StatsTrack, delta: QuotaDelta) -> V
 /// Whether a change by `count` nodes and `bytes` must be refused where quotas are enforced; for
 /// the limits that only warn see [`exceeded`].
 #[must_use]
-pub fn exceeds_hard_limit(
-    limits: &StatsTrack,
-    stats: &StatsTrack,
-    count: i64,
-    bytes: i64,
-) -> bool {
-    exceeded(limits, stats, QuotaDelta { bytes, count }).iter().any(|exceeded| exceeded.hard)
+pub fn exceeds_hard_limit(limits: &StatsTrack, stats: &StatsTrack, count: i64, bytes: i64) -> bool {
+    exceeded(limits, stats, QuotaDelta { bytes, count })
+        .iter()
+        .any(|exceeded| exceeded.hard)
 }
 
 #[cfg(test)]
@@ -343,10 +371,21 @@ mod tests {
 
     #[test]
     fn malformed_text_is_refused_or_left_out() {
-        for text in ["count", "count=", "count=x", "count= 1", ",count=1", "=", "count=1,bytes"] {
+        for text in [
+            "count",
+            "count=",
+            "count=x",
+            "count= 1",
+            ",count=1",
+            "=",
+            "count=1,bytes",
+        ] {
             assert!(StatsTrack::try_parse(text).is_err(), "{text:?}");
         }
-        assert_eq!(StatsTrack::parse("count=1,bytes,x=y").to_string(), "count=1,bytes=-1");
+        assert_eq!(
+            StatsTrack::parse("count=1,bytes,x=y").to_string(),
+            "count=1,bytes=-1"
+        );
         assert_eq!(StatsTrack::try_parse(""), Ok(StatsTrack::default()));
         assert_eq!(StatsTrack::try_parse(";,"), Ok(StatsTrack::default()));
         assert_eq!(StatsTrack::try_parse("count=+5").unwrap().count, 5);

@@ -42,8 +42,13 @@ pub fn authenticate<'a>(
         Provider::Ensemble => {
             let names = config.ensemble_names.as_deref().unwrap_or_default();
             let name = String::from_utf8_lossy(data.unwrap_or_default());
-            let is_ours = name.is_empty() || names.is_empty() || names.iter().any(|own| *own == name);
-            if is_ours { Ok(Vec::new()) } else { Err(ErrorCode::BadArguments) }
+            let is_ours =
+                name.is_empty() || names.is_empty() || names.iter().any(|own| *own == name);
+            if is_ours {
+                Ok(Vec::new())
+            } else {
+                Err(ErrorCode::BadArguments)
+            }
         }
         Provider::Ip => Ok(vec![ip_id(remote)]),
         Provider::Sasl | Provider::X509 => Err(ErrorCode::AuthFailed),
@@ -54,7 +59,10 @@ pub fn authenticate<'a>(
 #[must_use]
 pub fn digest_id(config: &AuthConfig, user_password: &str) -> String {
     let user = user_password.split(':').next().unwrap_or_default();
-    format!("{user}:{}", config.digest_alg.base64(user_password.as_bytes()))
+    format!(
+        "{user}:{}",
+        config.digest_alg.base64(user_password.as_bytes())
+    )
 }
 
 /// The identity that every connection has: its address as Java's `getHostAddress` writes it,

@@ -26,7 +26,9 @@ pub fn check(
         if &*entry.scheme == WORLD && &*entry.id == ANYONE {
             return true;
         }
-        let Some(provider) = Provider::of(config, &entry.scheme) else { return false };
+        let Some(provider) = Provider::of(config, &entry.scheme) else {
+            return false;
+        };
         let mut same = ids.iter().filter(|id| id.scheme == entry.scheme);
         same.any(|id| provider.matches(config, &id.id, &entry.id))
     };
@@ -34,7 +36,11 @@ pub fn check(
         || list.is_empty()
         || ids.iter().any(AuthId::is_super)
         || list.iter().any(grants);
-    if passes { Ok(()) } else { Err(ErrorCode::NoAuth) }
+    if passes {
+        Ok(())
+    } else {
+        Err(ErrorCode::NoAuth)
+    }
 }
 
 /// The ACL that a request's becomes: without repetitions, and with the client's own identities in
@@ -60,7 +66,9 @@ pub fn fixup(
             WORLD if id? == ANYONE => fixed.push(AclEntry::world(acl.perms)),
             "auth" => {
                 let before = fixed.len();
-                let own = ids.iter().filter(|id| super::is_authenticated(config, &id.scheme));
+                let own = ids
+                    .iter()
+                    .filter(|id| super::is_authenticated(config, &id.scheme));
                 fixed.extend(own.map(|id| AclEntry::new(acl.perms, &id.scheme, &id.id)));
                 if fixed.len() == before {
                     return Err(ErrorCode::InvalidAcl);
@@ -101,7 +109,11 @@ fn equals(entry: &Acl<'_>, other: &Acl<'_>) -> Result<bool, ErrorCode> {
     if entry.perms != other.perms {
         return Ok(false);
     }
-    let scheme = entry.id.scheme.as_deref().ok_or(ErrorCode::MarshallingError)?;
+    let scheme = entry
+        .id
+        .scheme
+        .as_deref()
+        .ok_or(ErrorCode::MarshallingError)?;
     if other.id.scheme.as_deref() != Some(scheme) {
         return Ok(false);
     }
@@ -115,11 +127,7 @@ fn equals(entry: &Acl<'_>, other: &Acl<'_>) -> Result<bool, ErrorCode> {
 ///
 /// # Errors
 /// `NOAUTH`.
-pub fn shown(
-    config: &AuthConfig,
-    list: &AclList,
-    ids: &[AuthId],
-) -> Result<AclList, ErrorCode> {
+pub fn shown(config: &AuthConfig, list: &AclList, ids: &[AuthId]) -> Result<AclList, ErrorCode> {
     check(config, list, perms::READ | perms::ADMIN, ids)?;
     if check(config, list, perms::ADMIN, ids).is_ok() {
         return Ok(list.clone());

@@ -13,7 +13,11 @@ const GROUPS: usize = 8;
 
 impl Address {
     fn parse(text: &str) -> Option<Self> {
-        if text.contains(':') { parse_v6(text).map(Self::V6) } else { parse_v4(text).map(Self::V4) }
+        if text.contains(':') {
+            parse_v6(text).map(Self::V6)
+        } else {
+            parse_v4(text).map(Self::V4)
+        }
     }
 
     const fn bits(self) -> i32 {
@@ -27,9 +31,11 @@ impl Address {
     fn same_prefix(self, other: Self, bits: i32) -> bool {
         // The address as a number from the top, so that a prefix is what is left after a shift.
         let (own, other, width) = match (self, other) {
-            (Self::V4(own), Self::V4(other)) => {
-                (u32::from_be_bytes(own).into(), u32::from_be_bytes(other).into(), 32)
-            }
+            (Self::V4(own), Self::V4(other)) => (
+                u32::from_be_bytes(own).into(),
+                u32::from_be_bytes(other).into(),
+                32,
+            ),
             (Self::V6(own), Self::V6(other)) => {
                 (u128::from_be_bytes(own), u128::from_be_bytes(other), 128)
             }
@@ -44,7 +50,11 @@ impl Address {
 fn java_int(text: &str, radix: u32) -> Option<i32> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let plain = digits.starts_with(|c: char| c.is_digit(radix));
-    if plain { i32::from_str_radix(text, radix).ok() } else { None }
+    if plain {
+        i32::from_str_radix(text, radix).ok()
+    } else {
+        None
+    }
 }
 
 fn parse_v4(text: &str) -> Option<[u8; 4]> {
@@ -63,7 +73,11 @@ fn parse_v6(text: &str) -> Option<[u8; 16]> {
         return None;
     }
     let groups = |half: &str| -> Option<Vec<[u8; 2]>> {
-        if half.is_empty() { Some(Vec::new()) } else { half.split(':').map(group).collect() }
+        if half.is_empty() {
+            Some(Vec::new())
+        } else {
+            half.split(':').map(group).collect()
+        }
     };
     let mut bytes = [[0; 2]; GROUPS];
     let front = groups(front)?;
@@ -107,7 +121,9 @@ fn pattern(text: &str) -> Option<(Address, i32)> {
         None => address.bits(),
         Some(bits) => java_int(bits, 10)?,
     };
-    (0..=address.bits()).contains(&bits).then_some((address, bits))
+    (0..=address.bits())
+        .contains(&bits)
+        .then_some((address, bits))
 }
 
 /// Whether `text` can stand in an ACL: an address, or the first bits of one.
@@ -117,6 +133,8 @@ pub(super) fn is_valid(text: &str) -> bool {
 
 /// Whether the client at `client` is meant by the ACL's `text`.
 pub(super) fn matches(client: &str, text: &str) -> bool {
-    let Some((address, bits)) = pattern(text) else { return false };
+    let Some((address, bits)) = pattern(text) else {
+        return false;
+    };
     Address::parse(client).is_some_and(|client| client.same_prefix(address, bits))
 }

@@ -44,7 +44,11 @@ impl AclEntry {
     /// An entry for `scheme:id`.
     #[must_use]
     pub fn new(perms: i32, scheme: &str, id: &str) -> Self {
-        Self { perms, scheme: scheme.into(), id: id.into() }
+        Self {
+            perms,
+            scheme: scheme.into(),
+            id: id.into(),
+        }
     }
 
     /// An entry for everybody.
@@ -131,7 +135,10 @@ impl AuthId {
     /// An identity.
     #[must_use]
     pub fn new(scheme: &str, id: &str) -> Self {
-        Self { scheme: scheme.into(), id: id.into() }
+        Self {
+            scheme: scheme.into(),
+            id: id.into(),
+        }
     }
 
     /// Whether no ACL holds it back.

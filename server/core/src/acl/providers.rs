@@ -53,7 +53,9 @@ impl Provider {
             Self::Ensemble => false,
             Self::Ip => ip::matches(id, entry),
             Self::Sasl => {
-                id == "super" || id == entry || config.let_any_sasl_user_do.as_deref() == Some(entry)
+                id == "super"
+                    || id == entry
+                    || config.let_any_sasl_user_do.as_deref() == Some(entry)
             }
             Self::X509 => id == entry || config.x509_super_user.as_deref() == Some(id),
         }
@@ -67,7 +69,9 @@ fn is_digest(id: &str) -> bool {
 
 /// A principal `service[/host]@realm`, or any text without `@`. Source: `KerberosName`.
 fn is_kerberos_name(id: &str) -> bool {
-    let Some((name, realm)) = id.split_once('@') else { return true };
+    let Some((name, realm)) = id.split_once('@') else {
+        return true;
+    };
     !realm.contains(['/', '@']) && name.matches('/').count() <= 1
 }
 

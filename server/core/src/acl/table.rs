@@ -89,7 +89,11 @@ impl AclTable {
 
     fn insert(&mut self, list: AclList, snapshot_id: i64) -> AclId {
         let hash = self.hash.hash_one(&*list);
-        let slot = Some(Slot { list, uses: 0, snapshot_id });
+        let slot = Some(Slot {
+            list,
+            uses: 0,
+            snapshot_id,
+        });
         let id = if let Some(id) = self.free.pop() {
             self.slots[id.0 as usize] = slot;
             id
@@ -132,7 +136,9 @@ impl AclTable {
 
     /// Counts one more node that uses the ACL. Source: `addUsage`.
     pub fn retain(&mut self, id: AclId) {
-        if id != AclId::OPEN && let Some(slot) = self.slot_mut(id) {
+        if id != AclId::OPEN
+            && let Some(slot) = self.slot_mut(id)
+        {
             slot.uses += 1;
         }
     }
@@ -142,7 +148,9 @@ impl AclTable {
         if id == AclId::OPEN {
             return;
         }
-        let Some(slot) = self.slot_mut(id) else { return };
+        let Some(slot) = self.slot_mut(id) else {
+            return;
+        };
         slot.uses = slot.uses.saturating_sub(1);
         if slot.uses == 0 {
             self.forget(id);
@@ -150,7 +158,9 @@ impl AclTable {
     }
 
     fn forget(&mut self, id: AclId) {
-        let Some(slot) = self.slots.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        let Some(slot) = self.slots.get_mut(id.0 as usize).and_then(Option::take) else {
+            return;
+        };
         let hash = self.hash.hash_one(&*slot.list);
         if let Ok(entry) = self.index.find_entry(hash, |other| *other == id) {
             entry.remove();
@@ -174,7 +184,9 @@ impl AclTable {
     /// Source: `deserialize`.
     pub fn load(&mut self, snapshot_id: i64, acl: &[Acl<'_>]) {
         let list = acl_list(acl);
-        let id = self.find(&list).unwrap_or_else(|| self.insert(list, snapshot_id));
+        let id = self
+            .find(&list)
+            .unwrap_or_else(|| self.insert(list, snapshot_id));
         self.last_snapshot_id = self.last_snapshot_id.max(snapshot_id);
         self.loading.insert(snapshot_id, id);
     }
@@ -210,7 +222,8 @@ impl AclTable {
     /// An ACL's id in snapshots.
     #[must_use]
     pub fn snapshot_id(&self, id: AclId) -> i64 {
-        self.slot(id).map_or(OPEN_SNAPSHOT_ID, |slot| slot.snapshot_id)
+        self.slot(id)
+            .map_or(OPEN_SNAPSHOT_ID, |slot| slot.snapshot_id)
     }
 
     /// What a snapshot says of ACLs: all but the open one, which has its id without being there.

@@ -3,8 +3,26 @@
 
 /// Attribute types that have a name; others are written as object identifiers.
 const KEYWORDS: [&str; 21] = [
-    "CN", "C", "L", "S", "ST", "O", "OU", "T", "IP", "STREET", "DC", "DNQUALIFIER", "DNQ",
-    "SURNAME", "GIVENNAME", "INITIALS", "GENERATION", "EMAIL", "EMAILADDRESS", "UID",
+    "CN",
+    "C",
+    "L",
+    "S",
+    "ST",
+    "O",
+    "OU",
+    "T",
+    "IP",
+    "STREET",
+    "DC",
+    "DNQUALIFIER",
+    "DNQ",
+    "SURNAME",
+    "GIVENNAME",
+    "INITIALS",
+    "GENERATION",
+    "EMAIL",
+    "EMAILADDRESS",
+    "UID",
     "SERIALNUMBER",
 ];
 
@@ -26,12 +44,16 @@ fn pieces<'a>(text: &'a str, separators: &'static [char]) -> impl Iterator<Item 
 }
 
 fn is_attribute(text: &str) -> bool {
-    text.split_once('=').is_some_and(|(name, value)| is_type(name) && is_value(value))
+    text.split_once('=')
+        .is_some_and(|(name, value)| is_type(name) && is_value(value))
 }
 
 fn is_type(name: &str) -> bool {
     let name = name.trim_matches(|c| c <= ' ');
-    if KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(name)) {
+    if KEYWORDS
+        .iter()
+        .any(|keyword| keyword.eq_ignore_ascii_case(name))
+    {
         return true;
     }
     let numbers = match name.get(..4) {
@@ -45,7 +67,10 @@ fn is_type(name: &str) -> bool {
 fn is_object_identifier(text: &str) -> bool {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let mut parts = text.split('.');
-    let first = parts.next().filter(|part| is_number(part)).and_then(|part| part.parse().ok());
+    let first = parts
+        .next()
+        .filter(|part| is_number(part))
+        .and_then(|part| part.parse().ok());
     let second = parts.next().filter(|part| is_number(part));
     let second = second.map(|part| part.parse::<u64>().unwrap_or(u64::MAX));
     match (first, second) {
@@ -58,7 +83,7 @@ fn is_object_identifier(text: &str) -> bool {
 fn is_value(value: &str) -> bool {
     let value = value.trim_start_matches([' ', '\n']);
     if let Some(hex) = value.strip_prefix('#') {
-        return is_hex(hex);
+        return is_encoded(hex);
     }
     if let Some(quoted) = value.strip_prefix('"') {
         return is_quoted(quoted);
@@ -66,10 +91,28 @@ fn is_value(value: &str) -> bool {
     is_plain(value)
 }
 
-/// An encoded value: pairs of hexadecimal digits, one at least.
-fn is_hex(text: &str) -> bool {
-    let text = text.trim_end_matches([' ', '\n']);
-    !text.is_empty() && text.len() % 2 == 0 && text.bytes().all(|b| b.is_ascii_hexdigit())
+/// A value in DER, as hexadecimal digits: a tag, a length in up to four bytes, that many bytes.
+fn is_encoded(text: &str) -> bool {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return false;
+    }
+    let byte = |index: usize| {
+        let digits = text.get(2 * index..2 * index + 2)?;
+        usize::from_str_radix(digits, 16).ok()
+    };
+    let Some(first) = byte(1) else { return false };
+    let (length, header) = if first < 0x80 {
+        (Some(first), 2)
+    } else {
+        let more = first - 0x80;
+        let bytes = (1..=4).contains(&more).then(|| (2..2 + more).map(byte));
+        let fold = |sum: usize, byte: Option<usize>| Some(sum << 8 | byte?);
+        (
+            bytes.and_then(|mut bytes| bytes.try_fold(0, fold)),
+            2 + more,
+        )
+    };
+    length.is_some_and(|length| header + length == text.len() / 2)
 }
 
 /// What follows an opening quote: up to the closing one, then only blanks.
@@ -108,9 +151,15 @@ fn is_plain(text: &str) -> bool {
 /// What is left behind a backslash's operand: a special character or two hexadecimal digits.
 fn after_escape(text: &str) -> Option<&str> {
     let first = text.chars().next()?;
-    if text.get(..2).is_some_and(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit())) {
+    if text
+        .get(..2)
+        .is_some_and(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
         return text.get(2..);
     }
-    let special = matches!(first, ',' | '+' | '<' | '>' | ';' | '"' | '\\' | '=' | '#' | ' ');
+    let special = matches!(
+        first,
+        ',' | '+' | '<' | '>' | ';' | '"' | '\\' | '=' | '#' | ' '
+    );
     special.then(|| text.get(first.len_utf8()..)).flatten()
 }

@@ -103,13 +103,18 @@ impl Listed {
         let first = *self.ids.first()?;
         let mut ids = [first; INLINE];
         ids.get_mut(..self.ids.len())?.copy_from_slice(&self.ids);
-        Some(PathIds::Inline { len: u8::try_from(self.ids.len()).ok()?, ids })
+        Some(PathIds::Inline {
+            len: u8::try_from(self.ids.len()).ok()?,
+            ids,
+        })
     }
 }
 
 impl Conns {
     pub(super) fn with_seed(seed: u64) -> Self {
-        Self { map: HashMap::with_hasher(FixedState::with_seed(seed)) }
+        Self {
+            map: HashMap::with_hasher(FixedState::with_seed(seed)),
+        }
     }
 
     /// Notes that the connection watches a path that it did not watch before.
@@ -117,16 +122,24 @@ impl Conns {
         match self.map.entry(conn) {
             Entry::Occupied(mut entry) => entry.get_mut().push(id),
             Entry::Vacant(entry) => {
-                entry.insert(PathIds::Inline { len: 1, ids: [id; INLINE] });
+                entry.insert(PathIds::Inline {
+                    len: 1,
+                    ids: [id; INLINE],
+                });
             }
         }
     }
 
     /// Notes that the connection does not watch the path any more; `paths` knows it already.
     pub(super) fn unlink(&mut self, conn: ConnId, id: PathId, paths: &Paths) {
-        let Entry::Occupied(mut entry) = self.map.entry(conn) else { return };
-        let still_watched =
-            |id| paths.watchers(id).is_some_and(|watchers| !watchers.modes(conn).is_empty());
+        let Entry::Occupied(mut entry) = self.map.entry(conn) else {
+            return;
+        };
+        let still_watched = |id| {
+            paths
+                .watchers(id)
+                .is_some_and(|watchers| !watchers.modes(conn).is_empty())
+        };
         if entry.get_mut().drop_one(id, still_watched) {
             entry.remove();
         }

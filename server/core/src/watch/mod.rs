@@ -212,7 +212,9 @@ impl WatchTable {
     /// connection is open: a closed one's watch would stay until its number is used again.
     pub fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) {
         let id = self.paths.intern(&self.hash, path);
-        let Some(watchers) = self.paths.watchers_mut(id) else { return };
+        let Some(watchers) = self.paths.watchers_mut(id) else {
+            return;
+        };
         let old = watchers.modes(conn);
         let new = old | mode.modes();
         if new == old {
@@ -229,8 +231,12 @@ impl WatchTable {
     /// and removes their one-shot watches. For [`WatchTableKind::Data`] recursive watches on this
     /// very path are among them. Source: `WatchManager.triggerWatch`.
     pub fn fire(&mut self, kind: WatchTableKind, path: &str, out: &mut Vec<ConnId>) {
-        let Some(id) = self.paths.find(&self.hash, path) else { return };
-        let Some(watchers) = self.paths.watchers_mut(id) else { return };
+        let Some(id) = self.paths.find(&self.hash, path) else {
+            return;
+        };
+        let Some(watchers) = self.paths.watchers_mut(id) else {
+            return;
+        };
         let mut gone = std::mem::take(&mut self.gone);
         let left = watchers.fire(kind.table(), kind.one_shot(), out, &mut gone);
         match kind {
@@ -252,7 +258,9 @@ impl WatchTable {
         if self.recursive_len == 0 {
             return;
         }
-        let Some(id) = self.paths.find(&self.hash, ancestor) else { return };
+        let Some(id) = self.paths.find(&self.hash, ancestor) else {
+            return;
+        };
         if let Some(watchers) = self.paths.watchers(id) {
             watchers.having(Modes::RECURSIVE, out);
         }
@@ -281,15 +289,22 @@ impl WatchTable {
     /// [`WatcherType::Data`] mean one-shot ones only. Source: `DataTree.containsWatcher`.
     #[must_use]
     pub fn contains(&self, path: &str, conn: ConnId, kind: WatcherType) -> bool {
-        let found = self.paths.find(&self.hash, path).and_then(|id| self.paths.watchers(id));
+        let found = self
+            .paths
+            .find(&self.hash, path)
+            .and_then(|id| self.paths.watchers(id));
         found.is_some_and(|watchers| watchers.modes(conn).intersects(kind.modes()))
     }
 
     /// Removes the connection's watches of that type on `path` and says whether there were any.
     /// Source: `DataTree.removeWatch`.
     pub fn remove(&mut self, path: &str, conn: ConnId, kind: WatcherType) -> bool {
-        let Some(id) = self.paths.find(&self.hash, path) else { return false };
-        let Some(watchers) = self.paths.watchers_mut(id) else { return false };
+        let Some(id) = self.paths.find(&self.hash, path) else {
+            return false;
+        };
+        let Some(watchers) = self.paths.watchers_mut(id) else {
+            return false;
+        };
         let old = watchers.modes(conn);
         let new = old.without(kind.modes());
         if new == old {
@@ -309,7 +324,9 @@ impl WatchTable {
     /// Removes all of a connection's watches, as it closes.
     pub fn remove_conn(&mut self, conn: ConnId) {
         for id in self.conns.take(conn) {
-            let Some(watchers) = self.paths.watchers_mut(id) else { continue };
+            let Some(watchers) = self.paths.watchers_mut(id) else {
+                continue;
+            };
             let old = watchers.modes(conn);
             watchers.set(conn, Modes::NONE);
             if watchers.is_empty() {
@@ -321,7 +338,8 @@ impl WatchTable {
 
     fn account(&mut self, old: Modes, new: Modes) {
         let shift = |count: &mut usize, table: Modes| {
-            *count = *count + usize::from(new.intersects(table)) - usize::from(old.intersects(table));
+            *count =
+                *count + usize::from(new.intersects(table)) - usize::from(old.intersects(table));
         };
         shift(&mut self.data_len, Modes::DATA_TABLE);
         shift(&mut self.child_len, Modes::CHILD_TABLE);
@@ -356,7 +374,10 @@ impl WatchTable {
     /// Paths watched in the data table. Visits all paths.
     #[must_use]
     pub fn data_paths(&self) -> usize {
-        self.paths.iter().filter(|(_, watchers)| watchers.any(Modes::DATA_TABLE)).count()
+        self.paths
+            .iter()
+            .filter(|(_, watchers)| watchers.any(Modes::DATA_TABLE))
+            .count()
     }
 
     /// What `wchs` shows of the data table. Visits all watches.
@@ -364,7 +385,11 @@ impl WatchTable {
     pub fn data_counts(&self) -> WatchCounts {
         let mut conns = Vec::new();
         self.data_conns(&mut conns);
-        WatchCounts { connections: conns.len(), paths: self.data_paths(), watches: self.data_len }
+        WatchCounts {
+            connections: conns.len(),
+            paths: self.data_paths(),
+            watches: self.data_len,
+        }
     }
 
     /// Appends the connections with a watch in the data table, each once, in no order.

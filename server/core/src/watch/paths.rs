@@ -62,10 +62,15 @@ impl Paths {
 
     /// Gives the number back; nobody watches the path.
     pub(super) fn free(&mut self, hash: &FixedState, id: PathId) {
-        let Some(slot) = self.slots.get_mut(id.0 as usize) else { return };
+        let Some(slot) = self.slots.get_mut(id.0 as usize) else {
+            return;
+        };
         debug_assert!(slot.watchers.is_empty());
         let path = std::mem::take(&mut slot.path);
-        if let Ok(entry) = self.index.find_entry(hash.hash_one(&*path), |other| *other == id) {
+        if let Ok(entry) = self
+            .index
+            .find_entry(hash.hash_one(&*path), |other| *other == id)
+        {
             entry.remove();
         }
         self.free.push(id);
@@ -79,7 +84,9 @@ impl Paths {
     }
 
     pub(super) fn watchers_mut(&mut self, id: PathId) -> Option<&mut Watchers> {
-        self.slots.get_mut(id.0 as usize).map(|slot| &mut slot.watchers)
+        self.slots
+            .get_mut(id.0 as usize)
+            .map(|slot| &mut slot.watchers)
     }
 
     pub(super) fn entry(&self, id: PathId) -> Option<(&str, &Watchers)> {

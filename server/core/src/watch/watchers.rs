@@ -83,7 +83,13 @@ impl Watchers {
     pub(super) fn modes(&self, conn: ConnId) -> Modes {
         match self {
             Self::None => Modes::NONE,
-            Self::One(only, modes) => if *only == conn { *modes } else { Modes::NONE },
+            Self::One(only, modes) => {
+                if *only == conn {
+                    *modes
+                } else {
+                    Modes::NONE
+                }
+            }
             Self::Few(few) => few.find(conn).map_or(Modes::NONE, |(_, modes)| modes),
             Self::Many(many) => many.modes(conn),
         }
@@ -129,7 +135,9 @@ impl Watchers {
             }
             Self::One(only, own) => {
                 if !modes.is_empty() {
-                    let mut few = Box::new(Few { list: vec![(*only, *own)] });
+                    let mut few = Box::new(Few {
+                        list: vec![(*only, *own)],
+                    });
                     few.set(conn, modes);
                     *self = Self::Few(few);
                 }
@@ -195,7 +203,9 @@ impl Watchers {
                 _ => {}
             },
             Self::Many(many) if many.len < MANY_MIN => {
-                *self = Self::Few(Box::new(Few { list: many.to_list() }));
+                *self = Self::Few(Box::new(Few {
+                    list: many.to_list(),
+                }));
                 self.fit();
             }
             Self::Many(_) => {}
@@ -205,7 +215,10 @@ impl Watchers {
 
 impl Few {
     fn find(&self, conn: ConnId) -> Option<(ConnId, Modes)> {
-        let at = self.list.binary_search_by_key(&conn, |(conn, _)| *conn).ok()?;
+        let at = self
+            .list
+            .binary_search_by_key(&conn, |(conn, _)| *conn)
+            .ok()?;
         self.list.get(at).copied()
     }
 
@@ -264,12 +277,18 @@ fn for_bits(key: u32, mut word: u64, mut visit: impl FnMut(ConnId)) {
 impl Many {
     fn maps(&self, modes: Modes) -> impl Iterator<Item = &BTreeMap<u32, u64>> {
         let chosen = move |(index, _): &(usize, _)| Modes::single(*index).intersects(modes);
-        self.words.iter().enumerate().filter(chosen).map(|(_, map)| map)
+        self.words
+            .iter()
+            .enumerate()
+            .filter(chosen)
+            .map(|(_, map)| map)
     }
 
     /// The word `key` of the union of `modes`.
     fn word(&self, key: u32, modes: Modes) -> u64 {
-        self.maps(modes).filter_map(|map| map.get(&key)).fold(0, |all, word| all | word)
+        self.maps(modes)
+            .filter_map(|map| map.get(&key))
+            .fold(0, |all, word| all | word)
     }
 
     fn modes(&self, conn: ConnId) -> Modes {
@@ -299,7 +318,8 @@ impl Many {
         match (first, second) {
             (None, _) => {}
             (Some(only), None) => {
-                only.iter().for_each(|(&key, &word)| for_bits(key, word, |conn| out.push(conn)));
+                only.iter()
+                    .for_each(|(&key, &word)| for_bits(key, word, |conn| out.push(conn)));
             }
             _ => {
                 for (key, word) in self.union(modes) {
@@ -332,10 +352,14 @@ impl Many {
             if !Modes::single(index).intersects(one_shot) {
                 continue;
             }
-            let Some(map) = self.words.get_mut(index) else { continue };
+            let Some(map) = self.words.get_mut(index) else {
+                continue;
+            };
             for (key, word) in std::mem::take(map) {
                 left += (word & !self.word(key, table)).count_ones() as usize;
-                for_bits(key, word & !self.word(key, Modes::ALL), |conn| gone.push(conn));
+                for_bits(key, word & !self.word(key, Modes::ALL), |conn| {
+                    gone.push(conn)
+                });
             }
         }
         self.len -= gone.len() - before;
@@ -345,6 +369,9 @@ impl Many {
     fn to_list(&self) -> Vec<(ConnId, Modes)> {
         let mut conns = Vec::with_capacity(self.len);
         self.having(Modes::ALL, &mut conns);
-        conns.into_iter().map(|conn| (conn, self.modes(conn))).collect()
+        conns
+            .into_iter()
+            .map(|conn| (conn, self.modes(conn)))
+            .collect()
     }
 }

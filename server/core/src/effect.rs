@@ -1,0 +1,138 @@
+//! Owns what the core tells the world to do. May use `ids`. Must not do it.
+
+use menagerie_wire::data::Stat;
+use menagerie_wire::op::{ErrorCode, EventType};
+
+use crate::acl::AclList;
+use crate::ids::{ConnId, Cxid, SessionId, Zxid};
+
+/// Log entries of one batch, one behind the other.
+#[derive(Debug, Default)]
+pub struct LogBatch {
+    /// The entries' bytes.
+    pub bytes: Vec<u8>,
+    /// Each entry's zxid and the offset in `bytes` at which it ends.
+    pub ends: Vec<(Zxid, usize)>,
+}
+
+impl LogBatch {
+    /// The entries in order.
+    pub fn entries(&self) -> impl Iterator<Item = (Zxid, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts
+            .zip(&self.ends)
+            .map(|(start, (zxid, end))| (*zxid, &self.bytes[start..*end]))
+    }
+}
+
+/// What has to be done, in this order: append `log`, then `actions`.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be appended to the log and made durable.
+    pub log: LogBatch,
+    /// The rest.
+    pub actions: Vec<Effect>,
+}
+
+/// Something to do.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Roll the log and write a snapshot.
+    SaveSnapshot,
+    /// Answer a [`crate::event::Event::ResumeSession`].
+    SessionResumed {
+        /// Who asked.
+        conn: ConnId,
+        /// The session.
+        session: SessionId,
+        /// Its time-out in ms; `None` refuses.
+        timeout_ms: Option<i32>,
+    },
+    /// The request was dropped without a reply, as its session is gone.
+    Dropped {
+        /// Who asked.
+        conn: ConnId,
+    },
+}
+
+/// The body of a reply.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Body<'a> {
+    /// None.
+    Empty,
+    /// create, sync; null only where the client's path was.
+    Path(Option<&'a str>),
+    /// create2, createContainer, createTTL.
+    PathStat(&'a str, Stat),
+    /// setData, setACL.
+    Stat(Stat),
+    /// multi.
+    Multi(&'a [SubResult<'a>]),
+}
+
+/// The result of one operation of a multi.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SubResult<'a> {
+    /// create.
+    Create(&'a str),
+    /// create2, createContainer, createTTL.
+    Create2(&'a str, Stat),
+    /// delete.
+    Delete,
+    /// setData.
+    SetData(Stat),
+    /// check.
+    Check,
+    /// A code: 0 before the operation that failed.
+    Error(ErrorCode),
+}
+
+/// A reply to a request.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    /// The connection that asked.
+    pub conn: ConnId,
+    /// Echoed.
+    pub cxid: Cxid,
+    /// The transaction.
+    pub zxid: Zxid,
+    /// The outcome.
+    pub err: ErrorCode,
+    /// Written only when `err` is `Ok`.
+    pub body: Body<'a>,
+}
+
+/// A watch event on its way to those who watch.
+#[derive(Debug)]
+pub struct Fired<'a> {
+    /// What happened.
+    pub event: EventType,
+    /// To which node.
+    pub path: &'a str,
+    /// In which transaction.
+    pub zxid: Zxid,
+    /// Who may know: READ is needed.
+    pub acl: &'a AclList,
+    /// Who wants to know.
+    pub conns: &'a [ConnId],
+}
+
+/// Takes what applying transactions produces, in order, while the tree is held exclusively.
+pub trait Deliver {
+    /// A request of one of this server's connections is done.
+    fn reply(&mut self, reply: &Reply<'_>);
+    /// A read that had to wait for writes of its session; `write` appends its frames.
+    fn read(&mut self, conn: ConnId, cxid: Cxid, write: &mut dyn FnMut(&mut Vec<u8>));
+    /// Watches fired.
+    fn fired(&mut self, fired: &Fired<'_>);
+    /// A session exists now.
+    fn session_created(&mut self, conn: ConnId, session: SessionId, timeout_ms: i32);
+    /// A session is closed; `requester` asked for it and gets the reply before its connection is
+    /// closed, as does any other connection of the session.
+    fn session_closed(&mut self, session: SessionId, requester: Option<(ConnId, Cxid)>, zxid: Zxid);
+    /// A digest in the log differs from the tree's.
+    fn digest_mismatch(&mut self, zxid: Zxid, expected: u64, actual: u64);
+}

@@ -1,0 +1,139 @@
+//! Owns a connection's beginning: four-letter word or connect request, and the session it gets.
+//! Source: `NIOServerCnxn.readLength`, `ZooKeeperServer.processConnectRequest`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf as _;
+use menagerie_core::event::Event;
+use menagerie_core::ids::SessionId;
+use menagerie_core::processor::reply;
+use menagerie_core::session::password_matches;
+use menagerie_wire::client::ConnectRequest;
+use menagerie_wire::jute::decode_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::conn::{Connection, End};
+use super::registry::Conn;
+use crate::fourletter;
+use crate::shared::Shared;
+
+/// Runs a connection from its first byte to its last.
+pub(crate) async fn run(shared: Arc<Shared>, conn: Arc<Conn>, stream: TcpStream) {
+    let patience = Duration::from_millis(shared.config.sessionless_timeout_ms);
+    let mut connection = Connection::new(shared, conn, stream);
+    let end = match tokio::time::timeout(patience, establish(&mut connection)).await {
+        Err(_) => End::Closed,
+        Ok(Err(end)) => end,
+        Ok(Ok(None)) => End::Closed,
+        Ok(Ok(Some(session))) => connection.serve(session).await,
+    };
+    let conn = &connection.conn;
+    match end {
+        End::Closed | End::Eof | End::Io(_) => {
+            tracing::debug!(remote = %conn.remote, session = %conn.session(), %end, "connection ends");
+        }
+        _ => {
+            tracing::warn!(remote = %conn.remote, session = %conn.session(), %end, "connection ends");
+        }
+    }
+}
+
+/// Reads until the input holds `len` bytes.
+async fn fill(connection: &mut Connection, len: usize) -> Result<(), End> {
+    while connection.input.len() < len {
+        let missing = len - connection.input.len();
+        connection.input.reserve(missing);
+        if connection.stream.read_buf(&mut connection.input).await? == 0 {
+            return Err(End::Eof);
+        }
+    }
+    Ok(())
+}
+
+/// The session, or `None` when the connection asked for something else.
+async fn establish(connection: &mut Connection) -> Result<Option<SessionId>, End> {
+    fill(connection, 4).await?;
+    let Some(first) = connection.input.first_chunk::<4>().copied() else { return Err(End::Eof) };
+    if let Some(word) = fourletter::Word::recognise(first) {
+        let needs = 4 + word.argument_len();
+        fill(connection, needs).await?;
+        let argument = connection.input[4..needs].to_vec();
+        let answer = fourletter::answer(&connection.shared, word, &argument).await;
+        connection.stream.write_all(&answer).await?;
+        let _already_gone = connection.stream.shutdown().await;
+        return Ok(None);
+    }
+    let max = connection.shared.config.jute_max_buffer;
+    let len = i32::from_be_bytes(first);
+    let Some(bytes) = usize::try_from(len).ok().filter(|bytes| *bytes <= max) else {
+        return Err(End::FrameLength(len, max));
+    };
+    fill(connection, 4 + bytes).await?;
+    connection.input.advance(4);
+    let frame = connection.input.split_to(bytes).freeze();
+    let request: ConnectRequest<'_> = decode_all(&frame).map_err(End::Header)?;
+    if !ask(connection, &request)? {
+        return Ok(None);
+    }
+    settle(connection, request.read_only).await
+}
+
+/// Passes the request on to the core; false when it is refused without asking.
+fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, End> {
+    let (shared, conn) = (&connection.shared, &connection.conn);
+    conn.stats.heard_ms.store(shared.clock.mono_ms(), std::sync::atomic::Ordering::Relaxed);
+    let last_zxid = shared.read_tree().last_zxid();
+    if request.last_zxid_seen > last_zxid {
+        tracing::info!(remote = %conn.remote, seen = request.last_zxid_seen, ours = last_zxid,
+            "refusing a client that has seen a later zxid than ours; it must try another server");
+        return Err(End::Closed);
+    }
+    let config = &shared.config;
+    let timeout_ms =
+        request.time_out.clamp(config.min_session_timeout_ms, config.max_session_timeout_ms);
+    if request.session_id == 0 {
+        shared.inbox.request(Event::OpenSession { conn: conn.id, timeout_ms });
+        return Ok(true);
+    }
+    let session = SessionId(request.session_id);
+    // Even before the password is looked at.
+    if let Some(other) = shared.conns.of_session(session) {
+        other.abort();
+    }
+    if password_matches(session, request.passwd) {
+        shared.inbox.request(Event::ResumeSession { conn: conn.id, session, timeout_ms });
+    } else {
+        tracing::warn!(remote = %conn.remote, %session, "wrong password for the session");
+        conn.outbox.push(|out| out.established = Some((SessionId(0), 0)));
+    }
+    Ok(true)
+}
+
+/// Waits for the core and answers the client.
+async fn settle(
+    connection: &mut Connection,
+    read_only: Option<bool>,
+) -> Result<Option<SessionId>, End> {
+    loop {
+        connection.conn.outbox.ready().await;
+        let mut outgoing = std::mem::take(&mut connection.outgoing);
+        connection.conn.outbox.take(&mut outgoing);
+        if outgoing.abort {
+            return Err(End::Closed);
+        }
+        let Some((session, timeout_ms)) = outgoing.established.take() else { continue };
+        let accepted = (timeout_ms > 0).then_some((session, timeout_ms));
+        let mut frame = Vec::with_capacity(64);
+        // A server that is not read-only says so.
+        reply::connect_response(&mut frame, accepted, read_only.map(|_| false));
+        frame.append(&mut outgoing.bytes);
+        connection.stream.write_all(&frame).await?;
+        if accepted.is_none() {
+            let _already_gone = connection.stream.shutdown().await;
+            return Ok(None);
+        }
+        return Ok(Some(session));
+    }
+}
