@@ -14,11 +14,10 @@ pub fn excluded(path: &str) -> bool {
 #[must_use]
 pub fn prefix_crc(path: &str, data: Option<&[u8]>) -> u32 {
     let mut hasher = Hasher::new();
-    hasher.update(if path.is_empty() {
-        b"/"
-    } else {
-        path.as_bytes()
-    });
+    // The root's two names are one here.
+    if path != "/" {
+        hasher.update(path.as_bytes());
+    }
     if let Some(data) = data {
         hasher.update(data);
     }
