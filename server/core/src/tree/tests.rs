@@ -58,7 +58,7 @@ fn the_digest_after_a_create_is_apaches() {
     let acl = AclList::open();
     let new = NewNode {
         path: "/a",
-        data: Some(b"world"),
+        data: Some(b""),
         acl: &acl,
         owner: 0,
         parent_cversion: 1,
