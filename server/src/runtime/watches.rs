@@ -40,7 +40,11 @@ impl ShardedWatches {
     pub fn new() -> Self {
         let seed = RandomState::new().build_hasher().finish();
         let table = |_| Mutex::new(WatchTable::with_seed(seed.rotate_left(32)));
-        Self { seed, shards: (0..SHARDS).map(table).collect(), recursive: AtomicUsize::new(0) }
+        Self {
+            seed,
+            shards: (0..SHARDS).map(table).collect(),
+            recursive: AtomicUsize::new(0),
+        }
     }
 
     fn shard(&self, path: &str) -> MutexGuard<'_, WatchTable> {
@@ -151,7 +155,9 @@ impl ShardedWatches {
         let mut all = BTreeMap::<ConnId, BTreeSet<String>>::new();
         for shard in &self.shards {
             lock(shard).visit_data_conns(|conn, paths| {
-                all.entry(conn).or_default().extend(paths.iter().map(|&path| path.to_owned()));
+                all.entry(conn)
+                    .or_default()
+                    .extend(paths.iter().map(|&path| path.to_owned()));
             });
         }
         all
@@ -174,4 +180,166 @@ impl ShardedWatches {
 /// server lives on.
 fn lock(shard: &Mutex<WatchTable>) -> MutexGuard<'_, WatchTable> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::thread;
+
+    use super::*;
+
+    fn fired(watches: &ShardedWatches, path: &str, exclude: &[ConnId]) -> Vec<u32> {
+        let mut out = Vec::new();
+        watches.fire(WatchTableKind::Data, path, exclude, &mut out);
+        out.into_iter().map(|conn| conn.0).collect()
+    }
+
+    #[test]
+    fn recursive_watchers_of_all_ancestors_are_found_across_shards() {
+        let watches = ShardedWatches::new();
+        let path = (0..40).fold(String::new(), |path, level| format!("{path}/n{level}"));
+        watches.add("/", ConnId(1), WatchMode::PersistentRecursive);
+        for (conn, ancestor) in (10..).zip(ancestors(&path)) {
+            watches.add(ancestor, ConnId(conn), WatchMode::PersistentRecursive);
+        }
+        watches.add(&path, ConnId(2), WatchMode::Data);
+        let expected: Vec<u32> = [1, 2].into_iter().chain(10..50).collect();
+        assert_eq!(fired(&watches, &path, &[]), expected);
+        assert_eq!(watches.recursive_len(), 41);
+        assert_eq!(
+            fired(&watches, "/other", &[]),
+            [1, 49],
+            "49 watches the root too"
+        );
+        let mut out = Vec::new();
+        watches.fire(WatchTableKind::Child, &path, &[], &mut out);
+        assert!(
+            out.is_empty(),
+            "events of children are not for recursive watches"
+        );
+    }
+
+    #[test]
+    fn connection_with_many_matching_watches_is_named_once_or_excluded() {
+        let watches = ShardedWatches::new();
+        for path in ["/", "/a", "/a/b"] {
+            watches.add(path, ConnId(7), WatchMode::PersistentRecursive);
+        }
+        watches.add("/a/b", ConnId(7), WatchMode::Data);
+        watches.add("/a/b", ConnId(8), WatchMode::Data);
+        assert_eq!(fired(&watches, "/a/b", &[ConnId(8)]), [7]);
+        assert_eq!(
+            fired(&watches, "/a/b", &[]),
+            [7],
+            "the excluded one's watch is gone"
+        );
+        let mut out = vec![ConnId(7)];
+        watches.fire(WatchTableKind::Data, "/a/b", &[], &mut out);
+        assert_eq!(
+            out,
+            [ConnId(7), ConnId(7)],
+            "what was in the list before does not count"
+        );
+    }
+
+    #[test]
+    fn closing_removes_the_watches_of_all_shards() {
+        let watches = ShardedWatches::new();
+        for path in 0..500 {
+            watches.add(&format!("/{path}"), ConnId(1), WatchMode::Persistent);
+            watches.add(
+                &format!("/{path}"),
+                ConnId(2),
+                WatchMode::PersistentRecursive,
+            );
+        }
+        assert_eq!(watches.len(), 1500);
+        let counts = WatchCounts {
+            connections: 2,
+            paths: 500,
+            watches: 1000,
+        };
+        assert_eq!(watches.data_counts(), counts);
+        watches.remove_conn(ConnId(2));
+        assert_eq!((watches.len(), watches.recursive_len()), (1000, 0));
+        assert_eq!(watches.data_by_conn().len(), 1);
+        watches.remove_conn(ConnId(1));
+        assert!(watches.is_empty());
+        assert_eq!(watches.data_counts(), WatchCounts::default());
+    }
+
+    #[test]
+    fn questions_go_to_the_shard_of_the_path() {
+        let watches = ShardedWatches::new();
+        watches.add("/a", ConnId(1), WatchMode::Data);
+        watches.add("/b", ConnId(1), WatchMode::PersistentRecursive);
+        assert!(watches.contains("/a", ConnId(1), WatcherType::Data));
+        assert!(!watches.contains("/b", ConnId(1), WatcherType::Data));
+        assert!(watches.remove("/b", ConnId(1), WatcherType::Any));
+        assert!(!watches.remove("/b", ConnId(1), WatcherType::Any));
+        assert_eq!(watches.recursive_len(), 0);
+        assert_eq!(
+            watches.data_by_path(),
+            BTreeMap::from([("/a".to_owned(), vec![ConnId(1)])])
+        );
+    }
+
+    #[test]
+    fn paths_are_spread_over_the_shards() {
+        let watches = ShardedWatches::new();
+        let mut per_shard = HashMap::new();
+        for path in 0..6400 {
+            let index = path_hash(watches.seed, &format!("/app/instance-{path}")) % SHARDS as u64;
+            *per_shard.entry(index).or_insert(0) += 1;
+        }
+        assert_eq!(per_shard.len(), SHARDS);
+        assert!(
+            per_shard.values().all(|paths| (30..300).contains(paths)),
+            "{per_shard:?}"
+        );
+    }
+
+    #[test]
+    fn poisoned_shard_goes_on_working() {
+        let watches = ShardedWatches::new();
+        watches.add("/a", ConnId(1), WatchMode::Data);
+        thread::scope(|scope| {
+            let panics = scope.spawn(|| {
+                let _guard = watches.shard("/a");
+                panic!("while holding the shard");
+            });
+            assert!(panics.join().is_err());
+        });
+        assert_eq!(fired(&watches, "/a", &[]), [1]);
+        watches.remove_conn(ConnId(1));
+    }
+
+    #[test]
+    fn threads_that_register_lose_nothing() {
+        let watches = ShardedWatches::new();
+        thread::scope(|scope| {
+            for conn in 0..8 {
+                let watches = &watches;
+                scope.spawn(move || {
+                    for path in 0..200 {
+                        watches.add(&format!("/{path}"), ConnId(conn), WatchMode::Data);
+                        let own = format!("/own/{conn}/{path}");
+                        watches.add(&own, ConnId(conn), WatchMode::PersistentRecursive);
+                        if path % 2 == 0 {
+                            assert!(watches.remove(&own, ConnId(conn), WatcherType::Any));
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(watches.recursive_len(), 800);
+        for path in 0..200 {
+            assert_eq!(
+                fired(&watches, &format!("/{path}"), &[]),
+                [0, 1, 2, 3, 4, 5, 6, 7]
+            );
+        }
+        assert_eq!(watches.len(), 800);
+    }
 }

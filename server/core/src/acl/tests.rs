@@ -6,11 +6,18 @@ use menagerie_wire::op::ErrorCode;
 use super::*;
 
 fn ids(pairs: &[(&str, &str)]) -> Vec<AuthId> {
-    pairs.iter().map(|(scheme, id)| AuthId::new(scheme, id)).collect()
+    pairs
+        .iter()
+        .map(|(scheme, id)| AuthId::new(scheme, id))
+        .collect()
 }
 
 fn all_schemes() -> AuthConfig {
-    AuthConfig { sasl_enabled: true, x509_enabled: true, ..AuthConfig::default() }
+    AuthConfig {
+        sasl_enabled: true,
+        x509_enabled: true,
+        ..AuthConfig::default()
+    }
 }
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -18,14 +25,27 @@ const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 #[test]
 fn entry_grants_its_permissions_to_its_identity_only() {
     let config = AuthConfig::default();
-    let list = [AclEntry::new(perms::READ | perms::WRITE, "digest", "a:1"), AclEntry::world(perms::READ)];
+    let list = [
+        AclEntry::new(perms::READ | perms::WRITE, "digest", "a:1"),
+        AclEntry::world(perms::READ),
+    ];
     let a = ids(&[("ip", "1.2.3.4"), ("digest", "a:1")]);
     let b = ids(&[("ip", "1.2.3.4"), ("digest", "a:2")]);
     assert_eq!(check(&config, &list, perms::WRITE, &a), Ok(()));
-    assert_eq!(check(&config, &list, perms::WRITE, &b), Err(ErrorCode::NoAuth));
+    assert_eq!(
+        check(&config, &list, perms::WRITE, &b),
+        Err(ErrorCode::NoAuth)
+    );
     assert_eq!(check(&config, &list, perms::READ, &b), Ok(()));
-    assert_eq!(check(&config, &list, perms::READ | perms::WRITE, &b), Ok(()), "one bit is enough");
-    assert_eq!(check(&config, &list, perms::ADMIN, &a), Err(ErrorCode::NoAuth));
+    assert_eq!(
+        check(&config, &list, perms::READ | perms::WRITE, &b),
+        Ok(()),
+        "one bit is enough"
+    );
+    assert_eq!(
+        check(&config, &list, perms::ADMIN, &a),
+        Err(ErrorCode::NoAuth)
+    );
 }
 
 #[test]
@@ -33,16 +53,25 @@ fn identity_of_another_scheme_does_not_match() {
     let config = all_schemes();
     let list = [AclEntry::new(perms::ALL, "digest", "a:1")];
     let refused = Err(ErrorCode::NoAuth);
-    assert_eq!(check(&config, &list, perms::READ, &ids(&[("sasl", "a:1")])), refused);
+    assert_eq!(
+        check(&config, &list, perms::READ, &ids(&[("sasl", "a:1")])),
+        refused
+    );
 }
 
 #[test]
 fn super_user_empty_list_and_skipped_check_pass() {
     let mut config = AuthConfig::default();
     let list = [AclEntry::new(perms::ALL, "digest", "a:1")];
-    assert_eq!(check(&config, &list, perms::ADMIN, &ids(&[("super", "")])), Ok(()));
+    assert_eq!(
+        check(&config, &list, perms::ADMIN, &ids(&[("super", "")])),
+        Ok(())
+    );
     assert_eq!(check(&config, &[], perms::ADMIN, &[]), Ok(()));
-    assert_eq!(check(&config, &list, perms::ADMIN, &[]), Err(ErrorCode::NoAuth));
+    assert_eq!(
+        check(&config, &list, perms::ADMIN, &[]),
+        Err(ErrorCode::NoAuth)
+    );
     config.skip_acl = true;
     assert_eq!(check(&config, &list, perms::ADMIN, &[]), Ok(()));
 }
@@ -52,18 +81,26 @@ fn scheme_without_provider_grants_nothing() {
     let mut config = AuthConfig::default();
     let x509 = [AclEntry::new(perms::ALL, "x509", "CN=a")];
     let own = ids(&[("x509", "CN=a")]);
-    assert_eq!(check(&config, &x509, perms::READ, &own), Err(ErrorCode::NoAuth));
+    assert_eq!(
+        check(&config, &x509, perms::READ, &own),
+        Err(ErrorCode::NoAuth)
+    );
     config.x509_enabled = true;
     assert_eq!(check(&config, &x509, perms::READ, &own), Ok(()));
     // Only `world:anyone` means everybody.
     let world = [AclEntry::new(perms::ALL, "world", "nobody")];
-    assert_eq!(check(&config, &world, perms::READ, &own), Err(ErrorCode::NoAuth));
+    assert_eq!(
+        check(&config, &world, perms::READ, &own),
+        Err(ErrorCode::NoAuth)
+    );
 }
 
 #[test]
 fn sasl_entry_may_stand_for_every_user() {
-    let config =
-        AuthConfig { let_any_sasl_user_do: Some("any".to_owned()), ..all_schemes() };
+    let config = AuthConfig {
+        let_any_sasl_user_do: Some("any".to_owned()),
+        ..all_schemes()
+    };
     assert!(matches(&config, "sasl", "bob", "any"));
     assert!(matches(&config, "sasl", "super", "alice"));
     assert!(!matches(&config, "sasl", "bob", "alice"));
@@ -71,10 +108,16 @@ fn sasl_entry_may_stand_for_every_user() {
 
 #[test]
 fn x509_super_user_matches_every_x509_entry() {
-    let config = AuthConfig { x509_super_user: Some("CN=root".to_owned()), ..all_schemes() };
+    let config = AuthConfig {
+        x509_super_user: Some("CN=root".to_owned()),
+        ..all_schemes()
+    };
     assert!(matches(&config, "x509", "CN=root", "CN=a"));
     assert!(!matches(&config, "x509", "CN=b", "CN=a"));
-    assert_eq!(x509_ids(&config, "CN=root"), ids(&[("super", "CN=root"), ("x509", "CN=root")]));
+    assert_eq!(
+        x509_ids(&config, "CN=root"),
+        ids(&[("super", "CN=root"), ("x509", "CN=root")])
+    );
     assert_eq!(x509_ids(&config, "CN=b"), ids(&[("x509", "CN=b")]));
     assert_eq!(x509_ids(&AuthConfig::default(), "CN=b"), []);
 }
@@ -84,16 +127,46 @@ fn x509_super_user_matches_every_x509_entry() {
 fn addresses_are_read_as_zookeeper_reads_them() {
     let config = AuthConfig::default();
     let valid = [
-        "1.2.3.4", "10.0.0.0/8", "0.0.0.0/0", "01.002.3.4", "1.+2.3.-0", "::", "::1", "1::", "::/-0",
-        "::/+5", "1:2:3:4:5:6:7:8/127", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "+1:-1::",
+        "1.2.3.4",
+        "10.0.0.0/8",
+        "0.0.0.0/0",
+        "01.002.3.4",
+        "1.+2.3.-0",
+        "::",
+        "::1",
+        "1::",
+        "::/-0",
+        "::/+5",
+        "1:2:3:4:5:6:7:8/127",
+        "1:2:3:4:5:6:7::",
+        "::2:3:4:5:6:7:8",
+        "+1:-1::",
     ];
     for text in valid {
         assert!(is_valid(&config, "ip", text), "{text}");
     }
     let invalid = [
-        "", "/", "1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3.",
-        "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "::1::", ":::", "1:2:3:4:5:6:7:8::", "12345::", "::/129",
-        "::ffff:1.2.3.4", "g::", "localhost", "1.2.3.4 ",
+        "",
+        "/",
+        "1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.256",
+        "1.2.3.4/",
+        "1.2.3.4/33",
+        "1.2.3.4/-1",
+        "1.2.3.",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:6:7:8:9",
+        "::1::",
+        ":::",
+        "1:2:3:4:5:6:7:8::",
+        "12345::",
+        "::/129",
+        "::ffff:1.2.3.4",
+        "g::",
+        "localhost",
+        "1.2.3.4 ",
     ];
     for text in invalid {
         assert!(!is_valid(&config, "ip", text), "{text}");
@@ -121,7 +194,11 @@ fn address_matches_by_prefix_within_its_family() {
         ("10.1.2.3", "10.1.2.3/x", false),
     ];
     for (client, entry, expected) in cases {
-        assert_eq!(matches(&config, "ip", client, entry), expected, "{client} {entry}");
+        assert_eq!(
+            matches(&config, "ip", client, entry),
+            expected,
+            "{client} {entry}"
+        );
     }
 }
 
@@ -170,13 +247,30 @@ fn fixed(requested: &[Acl<'_>], own: &[AuthId]) -> Result<Vec<AclEntry>, ErrorCo
 }
 
 fn nullable<'a>(perms: i32, scheme: Option<&'a str>, id: Option<&'a str>) -> Acl<'a> {
-    Acl { perms, id: Id { scheme: scheme.map(Into::into), id: id.map(Into::into) } }
+    Acl {
+        perms,
+        id: Id {
+            scheme: scheme.map(Into::into),
+            id: id.map(Into::into),
+        },
+    }
 }
 
 #[test]
 fn fixup_expands_auth_to_authenticated_identities() {
-    let own = ids(&[("ip", "1.2.3.4"), ("digest", "a:1"), ("super", ""), ("digest", "b:2")]);
-    let result = fixed(&[Acl::new(3, "auth", "ignored"), Acl::new(1, "world", "anyone")], &own);
+    let own = ids(&[
+        ("ip", "1.2.3.4"),
+        ("digest", "a:1"),
+        ("super", ""),
+        ("digest", "b:2"),
+    ]);
+    let result = fixed(
+        &[
+            Acl::new(3, "auth", "ignored"),
+            Acl::new(1, "world", "anyone"),
+        ],
+        &own,
+    );
     let expected = [
         AclEntry::new(3, "digest", "a:1"),
         AclEntry::new(3, "digest", "b:2"),
@@ -184,7 +278,10 @@ fn fixup_expands_auth_to_authenticated_identities() {
     ];
     assert_eq!(result.unwrap(), expected);
     let stranger = ids(&[("ip", "1.2.3.4")]);
-    assert_eq!(fixed(&[Acl::new(3, "auth", "")], &stranger), Err(ErrorCode::InvalidAcl));
+    assert_eq!(
+        fixed(&[Acl::new(3, "auth", "")], &stranger),
+        Err(ErrorCode::InvalidAcl)
+    );
 }
 
 #[test]
@@ -192,19 +289,29 @@ fn fixup_keeps_the_first_of_equal_entries() {
     let entry = Acl::new(1, "ip", "1.2.3.4");
     let other = Acl::new(2, "ip", "1.2.3.4");
     let result = fixed(&[entry.clone(), other, entry], &[]).unwrap();
-    let expected = [AclEntry::new(1, "ip", "1.2.3.4"), AclEntry::new(2, "ip", "1.2.3.4")];
+    let expected = [
+        AclEntry::new(1, "ip", "1.2.3.4"),
+        AclEntry::new(2, "ip", "1.2.3.4"),
+    ];
     assert_eq!(result, expected);
 }
 
 #[test]
 fn fixup_refuses_what_is_no_acl() {
     let invalid = Err(ErrorCode::InvalidAcl);
-    assert_eq!(fixup(&AuthConfig::default(), None, &[]).map(|_| ()), Err(ErrorCode::InvalidAcl));
+    assert_eq!(
+        fixup(&AuthConfig::default(), None, &[]).map(|_| ()),
+        Err(ErrorCode::InvalidAcl)
+    );
     assert_eq!(fixed(&[], &[]), invalid);
     assert_eq!(fixed(&[Acl::new(31, "world", "everyone")], &[]), invalid);
     assert_eq!(fixed(&[Acl::new(31, "nosuch", "x")], &[]), invalid);
     assert_eq!(fixed(&[Acl::new(31, "digest", "user")], &[]), invalid);
-    assert_eq!(fixed(&[Acl::new(31, "sasl", "bob")], &[]), invalid, "not configured");
+    assert_eq!(
+        fixed(&[Acl::new(31, "sasl", "bob")], &[]),
+        invalid,
+        "not configured"
+    );
     assert_eq!(fixed(&[Acl::new(31, "super", "")], &[]), invalid);
 }
 
@@ -219,8 +326,14 @@ fn null_is_invalid_or_what_zookeeper_trips_over() {
     assert!(fixed(&[nullable(1, Some("auth"), None)], &own).is_ok());
     // Comparing with an earlier entry of the same permissions comes before all that.
     let open = Acl::new(1, "world", "anyone");
-    assert_eq!(fixed(&[open.clone(), nullable(1, None, Some("x"))], &[]), trips);
-    assert_eq!(fixed(&[open.clone(), nullable(2, None, Some("x"))], &[]), invalid);
+    assert_eq!(
+        fixed(&[open.clone(), nullable(1, None, Some("x"))], &[]),
+        trips
+    );
+    assert_eq!(
+        fixed(&[open.clone(), nullable(2, None, Some("x"))], &[]),
+        invalid
+    );
     assert_eq!(fixed(&[nullable(1, None, Some("x")), open], &[]), invalid);
 }
 
@@ -247,13 +360,24 @@ fn digest_authentication_hashes_the_password() {
 fn authentication_fails_where_the_scheme_is_not_offered() {
     let config = all_schemes();
     let data = b"a:b".as_slice();
-    for scheme in ["", "world", "auth", "super", "nosuch", "sasl", "x509", "ensemble"] {
+    for scheme in [
+        "", "world", "auth", "super", "nosuch", "sasl", "x509", "ensemble",
+    ] {
         let result = authenticate(&config, scheme, data, LOCAL);
         assert_eq!(result, Err(ErrorCode::AuthFailed), "{scheme}");
     }
-    assert_eq!(authenticate(&config, "digest", None, LOCAL), Err(ErrorCode::AuthFailed));
-    let without = AuthConfig { digest_enabled: false, ..AuthConfig::default() };
-    assert_eq!(authenticate(&without, "digest", data, LOCAL), Err(ErrorCode::AuthFailed));
+    assert_eq!(
+        authenticate(&config, "digest", None, LOCAL),
+        Err(ErrorCode::AuthFailed)
+    );
+    let without = AuthConfig {
+        digest_enabled: false,
+        ..AuthConfig::default()
+    };
+    assert_eq!(
+        authenticate(&without, "digest", data, LOCAL),
+        Err(ErrorCode::AuthFailed)
+    );
 }
 
 #[test]
@@ -262,7 +386,10 @@ fn ip_is_the_address_as_java_writes_it() {
     let of = |text: &str| authenticate(&config, "ip", None, text.parse().unwrap()).unwrap();
     assert_eq!(of("127.0.0.1"), ids(&[("ip", "127.0.0.1")]));
     assert_eq!(of("::1"), ids(&[("ip", "0:0:0:0:0:0:0:1")]));
-    assert_eq!(of("2001:db8::ff00:42"), ids(&[("ip", "2001:db8:0:0:0:0:ff00:42")]));
+    assert_eq!(
+        of("2001:db8::ff00:42"),
+        ids(&[("ip", "2001:db8:0:0:0:0:ff00:42")])
+    );
     assert_eq!(of("::ffff:10.0.0.1"), ids(&[("ip", "10.0.0.1")]));
 }
 
@@ -316,8 +443,14 @@ fn mask_ends_at_a_line_break_as_in_java() {
 
 #[test]
 fn sasl_super_users_are_listed_ones() {
-    let config = AuthConfig { sasl_super_users: vec!["root@R".to_owned()], ..all_schemes() };
-    assert_eq!(sasl_ids(&config, "root@R"), ids(&[("sasl", "root@R"), ("super", "")]));
+    let config = AuthConfig {
+        sasl_super_users: vec!["root@R".to_owned()],
+        ..all_schemes()
+    };
+    assert_eq!(
+        sasl_ids(&config, "root@R"),
+        ids(&[("sasl", "root@R"), ("super", "")])
+    );
     assert_eq!(sasl_ids(&config, "bob@R"), ids(&[("sasl", "bob@R")]));
 }
 

@@ -10,6 +10,18 @@
 //!
 //! ZooKeeper has two tables, of data and of child watches; here they are one, since a persistent
 //! watch is in both. Counts and questions are still per table.
+//!
+//! Bytes per watch, in 64 tables, as `examples/watch_memory.rs` counts them:
+//!
+//! | watches | bytes | of them the path |
+//! |---|---|---|
+//! | a million paths, one connection | 85 | 36 |
+//! | a million paths, ten thousand connections | 96 | 36 |
+//! | a million paths, a million connections | 100 | 36 |
+//! | one path, ten thousand connections | 17 | |
+//! | one path, a hundred thousand connections | 12 | |
+//! | 100 paths, each by the same ten thousand connections | 14 | |
+//! | 20,000 paths, each by 50 of ten thousand connections | 27 | |
 
 mod conns;
 mod paths;
@@ -328,6 +340,9 @@ impl WatchTable {
                 continue;
             };
             let old = watchers.modes(conn);
+            if old.is_empty() {
+                continue;
+            }
             watchers.set(conn, Modes::NONE);
             if watchers.is_empty() {
                 self.paths.free(&self.hash, id);

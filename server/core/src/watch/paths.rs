@@ -9,7 +9,14 @@ use super::watchers::Watchers;
 
 /// A path's number, reused after nobody watches the path any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PathId(u32);
+pub(super) struct PathId(pub(super) u32);
+
+impl PathId {
+    /// No path.
+    pub(super) const NONE: Self = Self(u32::MAX);
+    /// The number of paths that a table can hold; two bits are left for [`super::conns`].
+    const LIMIT: usize = 1 << 30;
+}
 
 /// A watched path. A slot without watchers is free or about to be filled.
 #[derive(Debug, Default)]
@@ -56,8 +63,12 @@ impl Paths {
             // A quarter more at a time: doubling would leave half of a million slots unused.
             self.slots.reserve_exact((self.slots.len() / 4).max(16));
         }
+        assert!(
+            self.slots.len() < PathId::LIMIT,
+            "more than 2^30 watched paths in a table"
+        );
         self.slots.push(Slot::default());
-        PathId(u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 watched paths"))
+        PathId(u32::try_from(self.slots.len() - 1).expect("it is below the limit"))
     }
 
     /// Gives the number back; nobody watches the path.
