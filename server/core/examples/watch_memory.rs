@@ -1,6 +1,6 @@
 //! Measures what watches cost in memory: `cargo run --release --example watch_memory`. Prints the
 //! bytes asked of the allocator, its own overhead not included.
-#![allow(unsafe_code, missing_docs)]
+#![allow(unsafe_code, clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
 use sha1::{Digest as _, Sha1};
 use sha2::{Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
 
@@ -53,6 +54,8 @@ impl Default for AuthConfig {
 /// How passwords of the scheme `digest` are hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DigestAlg {
+    /// MD5
+    Md5,
     /// SHA-1, ZooKeeper's default.
     #[default]
     Sha1,
@@ -72,10 +75,11 @@ pub enum DigestAlg {
 
 impl DigestAlg {
     /// The algorithm of that name, in any case, as `java.security.MessageDigest` knows them.
-    /// `None` for unknown ones: ZooKeeper does not start then. MD2, MD5 and SHA-3 are not offered.
+    /// `None` for unknown ones: ZooKeeper does not start then. MD2 and SHA-3 are not offered.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name.to_ascii_uppercase().as_str() {
+            "MD5" => Self::Md5,
             "SHA1" | "SHA-1" | "SHA" => Self::Sha1,
             "SHA224" | "SHA-224" => Self::Sha224,
             "SHA256" | "SHA-256" => Self::Sha256,
@@ -90,6 +94,7 @@ impl DigestAlg {
     /// The hash in base64, with padding.
     pub(super) fn base64(self, data: &[u8]) -> String {
         match self {
+            Self::Md5 => STANDARD.encode(Md5::digest(data)),
             Self::Sha1 => STANDARD.encode(Sha1::digest(data)),
             Self::Sha224 => STANDARD.encode(Sha224::digest(data)),
             Self::Sha256 => STANDARD.encode(Sha256::digest(data)),

@@ -460,3 +460,36 @@ fn records_round_trip() {
     let list = acl_list(&wire);
     assert_eq!(acl_to_wire(&list), wire);
 }
+
+/// Hashes as `openssl dgst` makes them.
+#[test]
+fn digest_algorithm_is_chosen_by_javas_name() {
+    let cases = [
+        ("MD5", "2BYMmz3CDU6TGutPRSYhVQ=="),
+        ("SHA-224", "NO5ox74+wWKYdzIKr5itkCWCbJdqfZxBpaBhqg=="),
+        (
+            "SHA-384",
+            "M/NiZn7HTqhVZ8t77kPIHIPTVGoTvNRnilTr5ieaJY334TdVUc5jsR1iIyM0tnOD",
+        ),
+        (
+            "sha-512",
+            "mdoaJYs51sQ7xY1yh5/CxU2MLd6OyA+mb0neO06R7P3yavbdaDJ9XFm/4RaKEBLXUxeYO/0qTS5uXf3tYf0Smw==",
+        ),
+        ("SHA-512/224", "8b/dvq349B+GhaRmjmmEuURLjeEv8qp/LLJLww=="),
+        (
+            "SHA-512/256",
+            "OZzjuYX0pZ3N7Wm6zdI/j+Of9drLfO2EMf9IylYc9kQ=",
+        ),
+    ];
+    for (name, hash) in cases {
+        let digest_alg = DigestAlg::from_name(name).unwrap();
+        let config = AuthConfig {
+            digest_alg,
+            ..AuthConfig::default()
+        };
+        assert_eq!(digest_id(&config, "a:b"), format!("a:{hash}"), "{name}");
+    }
+    for name in ["", "SHA2", "whirlpool"] {
+        assert_eq!(DigestAlg::from_name(name), None);
+    }
+}

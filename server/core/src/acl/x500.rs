@@ -159,7 +159,7 @@ fn after_escape(text: &str) -> Option<&str> {
     }
     let special = matches!(
         first,
-        ',' | '+' | '<' | '>' | ';' | '"' | '\\' | '=' | '#' | ' '
+        ',' | '+' | '<' | '>' | ';' | '"' | '\\' | '=' | '#' | ' ' | '\n'
     );
     special.then(|| text.get(first.len_utf8()..)).flatten()
 }

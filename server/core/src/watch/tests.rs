@@ -314,7 +314,7 @@ fn steps(conns: u32, len: usize) -> impl Strategy<Value = Vec<Step>> {
 
 /// Numbers far apart, to meet words of the bitmaps with one connection and with many.
 fn spread(conn: u32) -> ConnId {
-    ConnId(if conn % 3 == 0 {
+    ConnId(if conn.is_multiple_of(3) {
         u32::MAX - conn * 1000
     } else {
         conn
