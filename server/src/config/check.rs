@@ -1,0 +1,345 @@
+//! Owns what must hold between settings, and what the list of servers means for a single server. May
+//! read `myid` and the dynamic configuration file. Must not apply values.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use super::shim::cfg::{Role, ServerSpec};
+
+use super::error::{ConfigError, Origin, Severity, Warning};
+use super::load::read_properties;
+use super::settings::Config;
+
+const NO_ENSEMBLE: &str = "ensembles are not in this version; keep one server line or none";
+
+impl Config {
+    /// Checks the settings against each other and takes over what the list of servers and `myid`
+    /// say. Call it after the last [`Config::set`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is no server with these settings.
+    pub fn complete(&mut self) -> Result<Vec<Warning>, ConfigError> {
+        let mut warnings = Vec::new();
+        self.derive();
+        self.check_quorum_auth()?;
+        if self.file.is_some() && !self.given("dataDir") {
+            return Err(self.missing("dataDir", "the directory for snapshots and log"));
+        }
+        self.check_timeouts()?;
+        self.check_relative_paths(&mut warnings);
+        self.check_weights(&mut warnings);
+        let servers = self.read_servers()?;
+        self.my_id = self.read_my_id()?;
+        self.check_servers(&servers, &mut warnings)?;
+        self.take_client_address(&servers)?;
+        if self.file.is_some() && !self.given("clientPort") {
+            return Err(self.missing("clientPort", "there would be nothing to connect to"));
+        }
+        Ok(warnings)
+    }
+
+    /// Whether `key` was set anywhere.
+    #[must_use]
+    pub fn given(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
+    }
+
+    /// Where `key` was set.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.origins.get(key)
+    }
+
+    fn missing(&self, key: &'static str, reason: &'static str) -> ConfigError {
+        ConfigError::Missing {
+            path: self.file.clone(),
+            key,
+            reason,
+        }
+    }
+
+    fn conflict(&self, keys: &[&str], reason: String) -> ConfigError {
+        let mut origins: Vec<String> = keys
+            .iter()
+            .filter_map(|key| self.origin(key))
+            .map(ToString::to_string)
+            .collect();
+        origins.dedup();
+        ConfigError::Conflict {
+            origins: origins.join(", "),
+            reason,
+        }
+    }
+
+    /// Source: `QuorumPeerConfig.parseProperties` — checked for a single server too.
+    fn check_quorum_auth(&self) -> Result<(), ConfigError> {
+        const ENABLE: &str = "quorum.auth.enableSasl";
+        const SERVER: &str = "quorum.auth.serverRequireSasl";
+        const LEARNER: &str = "quorum.auth.learnerRequireSasl";
+        let auth = self.quorum_auth;
+        let wrong = [
+            (
+                auth.server_require_sasl && !auth.enable_sasl,
+                SERVER,
+                ENABLE,
+            ),
+            (
+                auth.learner_require_sasl && !auth.enable_sasl,
+                LEARNER,
+                ENABLE,
+            ),
+            (
+                auth.server_require_sasl && !auth.learner_require_sasl,
+                SERVER,
+                LEARNER,
+            ),
+        ];
+        match wrong.into_iter().find(|(wrong, ..)| *wrong) {
+            Some((_, on, off)) => {
+                Err(self.conflict(&[on, off], format!("{on} is true, so {off} must be true")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_timeouts(&self) -> Result<(), ConfigError> {
+        let (min, max) = (self.min_session_timeout_ms, self.max_session_timeout_ms);
+        if min > max {
+            return Err(self.conflict(
+                &["minSessionTimeout", "maxSessionTimeout", "tickTime"],
+                format!(
+                    "minSessionTimeout ({min}) must not be larger than maxSessionTimeout ({max})"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Source: `VerifyingFileFactory` — a path relative to wherever the server happens to be started
+    /// is asked to begin with `./`.
+    fn check_relative_paths(&self, warnings: &mut Vec<Warning>) {
+        if self.file.is_none() {
+            return;
+        }
+        for (key, path) in [
+            ("dataDir", Some(&self.data_dir)),
+            ("dataLogDir", self.data_log_dir.as_ref()),
+        ] {
+            let Some(path) = path.filter(|path| path.is_relative() && !path.starts_with("."))
+            else {
+                continue;
+            };
+            warnings.push(Warning {
+                severity: Severity::Warning,
+                origin: self.origin(key).cloned(),
+                key: key.into(),
+                message: format!(
+                    "{} is relative to the directory the server is started in; begin it with ./ if \
+                     that is meant",
+                    path.display()
+                ),
+            });
+        }
+    }
+
+    /// Source: the static block of `BlueThrottle`.
+    fn check_weights(&mut self, warnings: &mut Vec<Warning>) {
+        let throttle = &mut self.connection_throttle;
+        let local = throttle.local_session_weight;
+        for (key, weight) in [
+            (
+                "connection_throttle_global_session_weight",
+                &mut throttle.global_session_weight,
+            ),
+            (
+                "connection_throttle_renew_session_weight",
+                &mut throttle.renew_session_weight,
+            ),
+        ] {
+            if *weight < local {
+                warnings.push(Warning {
+                    severity: Severity::Warning,
+                    origin: self.origins.get(key).cloned(),
+                    key: key.into(),
+                    message: format!("{weight} is less than a local session costs; {local} holds"),
+                });
+                *weight = local;
+            }
+        }
+    }
+
+    /// The `server.N` lines by number, from the configuration itself or the dynamic file.
+    fn read_servers(&self) -> Result<BTreeMap<i64, ServerSpec>, ConfigError> {
+        let Some(dynamic) = &self.dynamic_config_file else {
+            return self
+                .servers
+                .iter()
+                .map(|(id, text)| {
+                    let key = format!("server.{id}");
+                    let origin = self.origin(&key).cloned().unwrap_or(Origin::Parameter);
+                    server(&key, id, text, origin)
+                })
+                .collect();
+        };
+        let inline = self.origins.keys().find(|key| {
+            ["server.", "group", "weight"]
+                .iter()
+                .any(|start| key.starts_with(start))
+        });
+        if let Some(key) = inline {
+            let reason = format!("{key} must be in {} then", dynamic.display());
+            return Err(self.conflict(&["dynamicConfigFile", key], reason));
+        }
+        let path = Arc::new(dynamic.clone());
+        let mut servers = BTreeMap::new();
+        for (line, key, value) in read_properties(dynamic)? {
+            let origin = Origin::File {
+                path: Arc::clone(&path),
+                line,
+            };
+            if let Some(id) = key.strip_prefix("server.") {
+                servers.extend([server(&key, id, &value, origin)?]);
+            } else if !key.starts_with("group") && !key.starts_with("weight") {
+                let allowed = "server.N, group.N and weight.N in this file".to_owned();
+                return Err(ConfigError::Invalid {
+                    origin,
+                    key,
+                    value,
+                    allowed,
+                });
+            }
+        }
+        Ok(servers)
+    }
+
+    /// Source: `QuorumPeerConfig.setupMyId` — optional, but a number if it is there.
+    fn read_my_id(&self) -> Result<Option<i64>, ConfigError> {
+        let path = self.data_dir.join("myid");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
+        let line = text.lines().next().unwrap_or_default();
+        match line.parse() {
+            Ok(id) => Ok(Some(id)),
+            Err(_) => Err(ConfigError::Syntax {
+                path,
+                line: 1,
+                reason: format!("the server's number is expected, not \"{line}\""),
+            }),
+        }
+    }
+
+    /// Source: `QuorumPeerConfig.parseDynamicConfig` and `isDistributed`.
+    fn check_servers(
+        &self,
+        servers: &BTreeMap<i64, ServerSpec>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), ConfigError> {
+        let voting = servers
+            .values()
+            .filter(|spec| spec.role == Role::Participant)
+            .count();
+        let observing = servers.len() - voting;
+        let keys: Vec<&str> = self
+            .origins
+            .keys()
+            .map(String::as_str)
+            .filter(|key| key.starts_with("server.") || *key == "dynamicConfigFile")
+            .chain(["standaloneEnabled"])
+            .collect();
+        if voting == 0 && !self.standalone_enabled {
+            let reason = "standaloneEnabled is false, so there must be a participant".to_owned();
+            return Err(self.conflict(&keys, reason));
+        }
+        if voting < 2 && observing > 0 && self.standalone_enabled {
+            let reason = "observers need more than one participant beside them".to_owned();
+            return Err(self.conflict(&keys, reason));
+        }
+        if voting > 1 || !self.standalone_enabled {
+            let reason = format!("{} servers are configured: {NO_ENSEMBLE}", servers.len());
+            let reason = if servers.len() == 1 {
+                format!(
+                    "standaloneEnabled=false asks for an ensemble of one: {NO_ENSEMBLE}, and \
+                         leave standaloneEnabled at true"
+                )
+            } else {
+                reason
+            };
+            return Err(self.conflict(&keys, reason));
+        }
+        if voting == 1 {
+            warnings.push(Warning {
+                severity: Severity::Notice,
+                origin: keys.first().and_then(|key| self.origin(key)).cloned(),
+                key: keys.first().copied().unwrap_or_default().to_owned(),
+                message: "the only server: it stands alone, without an ensemble".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Source: `QuorumPeerConfig.setupClientPort` — the client address in this server's own line
+    /// counts, and must not contradict `clientPort`.
+    fn take_client_address(
+        &mut self,
+        servers: &BTreeMap<i64, ServerSpec>,
+    ) -> Result<(), ConfigError> {
+        let Some(id) = self.my_id else { return Ok(()) };
+        let Some(client) = servers.get(&id).and_then(|spec| spec.client.as_ref()) else {
+            return Ok(());
+        };
+        let key = format!("server.{id}");
+        let same_host = self
+            .client_port_address
+            .as_ref()
+            .is_none_or(|host| *host == client.host);
+        if self.given("clientPort") && (self.client_port != client.port || !same_host) {
+            let reason = format!(
+                "clientPort says {}:{} and {key} says {}:{}",
+                self.client_port_address.as_deref().unwrap_or_default(),
+                self.client_port,
+                client.host,
+                client.port
+            );
+            return Err(self.conflict(&["clientPort", &key], reason));
+        }
+        self.client_port = client.port;
+        self.client_port_address = (client.host != "0.0.0.0").then(|| client.host.clone());
+        let origin = self
+            .origin(&key)
+            .or_else(|| self.origin("dynamicConfigFile"))
+            .cloned();
+        self.origins
+            .insert("clientPort".into(), origin.unwrap_or(Origin::Parameter));
+        Ok(())
+    }
+}
+
+fn server(
+    key: &str,
+    id: &str,
+    text: &str,
+    origin: Origin,
+) -> Result<(i64, ServerSpec), ConfigError> {
+    let invalid = |key: &str, allowed: String| ConfigError::Invalid {
+        origin: origin.clone(),
+        key: key.to_owned(),
+        value: text.to_owned(),
+        allowed,
+    };
+    let number = id
+        .parse()
+        .map_err(|_| invalid(key, "a number after server.".into()))?;
+    match ServerSpec::parse(text) {
+        Ok(spec) => Ok((number, spec)),
+        Err(error) => Err(invalid(
+            key,
+            format!("host:port:port[:role][;[host:]port] ({error})"),
+        )),
+    }
+}

@@ -1,0 +1,261 @@
+//! Owns the keys that matter in an ensemble only. May use the readers of values. Must not hold any
+//! setting itself.
+
+use std::path::PathBuf;
+
+use super::{KeySpec, key, silent, unused_bool, unused_i32};
+use crate::config::value::{Refused, Taken, strict_bool};
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "server.*",
+        "",
+        "A server of the ensemble; one line means this server alone, more are not in this version.",
+        |c, k, v| {
+            let id = k.strip_prefix("server.").unwrap_or(k);
+            c.servers.insert(id.to_owned(), v.to_owned());
+            Ok(Taken::Exactly)
+        },
+    )
+    .file_only(),
+    key(
+        "dynamicConfigFile",
+        "",
+        "The file with the server lines.",
+        |c, _, v| {
+            c.dynamic_config_file = Some(PathBuf::from(v));
+            Ok(Taken::Exactly)
+        },
+    )
+    .file_only(),
+    key(
+        "standaloneEnabled",
+        "true",
+        "One server line means no ensemble.",
+        |c, _, v| strict_bool(v, &mut c.standalone_enabled),
+    )
+    .file_only(),
+    key(
+        "reconfigEnabled",
+        "false",
+        "Reconfiguration; a single server refuses it, with an error that depends on this key.",
+        |c, _, v| strict_bool(v, &mut c.reconfig_enabled),
+    )
+    .file_only(),
+    key(
+        "group.*",
+        "",
+        "A group of servers that votes together.",
+        silent,
+    )
+    .file_only()
+    .ensemble(),
+    key("weight.*", "", "The weight of a server's vote.", silent)
+        .file_only()
+        .ensemble(),
+    key(
+        "version",
+        "",
+        "Version of the server lines, written by reconfiguration.",
+        silent,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "initLimit",
+        "",
+        "Ticks a follower has to connect and synchronise.",
+        unused_i32,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "syncLimit",
+        "",
+        "Ticks a follower may lag behind.",
+        unused_i32,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "connectToLearnerMasterLimit",
+        "",
+        "Ticks to connect to the leader.",
+        unused_i32,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "electionAlg",
+        "3",
+        "Algorithm of elections; only 3 exists.",
+        |_, _, v| {
+            if v.parse::<i32>() == Ok(3) {
+                return Ok(Taken::Exactly);
+            }
+            Err(Refused::Invalid("3".into()))
+        },
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "peerType",
+        "participant",
+        "participant or observer.",
+        |_, _, v| {
+            if v.eq_ignore_ascii_case("participant") || v.eq_ignore_ascii_case("observer") {
+                return Ok(Taken::Exactly);
+            }
+            Err(Refused::Invalid("participant or observer".into()))
+        },
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "quorumListenOnAllIPs",
+        "false",
+        "Servers listen on every address.",
+        unused_bool,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "observerMasterPort",
+        "0",
+        "Port where followers serve observers.",
+        unused_i32,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "syncEnabled",
+        "true",
+        "Observers write log and snapshots.",
+        unused_bool,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "quorum.cnxn.threads.size",
+        "20",
+        "Threads of the election.",
+        unused_i32,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "multiAddress.enabled",
+        "false",
+        "Several addresses for a server.",
+        unused_bool,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "multiAddress.reachabilityCheckEnabled",
+        "true",
+        "Addresses are tried before use.",
+        unused_bool,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "multiAddress.reachabilityCheckTimeoutMs",
+        "1000",
+        "Milliseconds for that.",
+        unused_i32,
+    )
+    .file_only()
+    .ensemble(),
+    key(
+        "oraclePath",
+        "",
+        "A file that decides for one of two servers.",
+        silent,
+    )
+    .file_only()
+    .ensemble(),
+    key("leaderServes", "yes", "The leader accepts clients.", silent).ensemble(),
+    key(
+        "cnxTimeout",
+        "5000",
+        "Milliseconds to connect for an election.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "quorumCnxnTimeoutMs",
+        "-1",
+        "Milliseconds to read in an election.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "electionPortBindRetry",
+        "3",
+        "Attempts to bind the election port.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "tcpKeepAlive",
+        "false",
+        "TCP keep-alive between servers.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "commitLogCount",
+        "500",
+        "Transactions kept for followers.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "snapshotSizeFactor",
+        "0.33",
+        "Log sent to followers instead of a snapshot.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "forceSnapshotSync",
+        "false",
+        "Followers get snapshots only.",
+        silent,
+    )
+    .ensemble(),
+    key("fastleader.*", "", "Waiting times of the election.", silent).ensemble(),
+    key("leader.*", "", "Limits of the leader.", silent).ensemble(),
+    key(
+        "leaderConnectDelayDuringRetryMs",
+        "100",
+        "Pause between attempts.",
+        silent,
+    )
+    .ensemble(),
+    key("learner.*", "", "How learners send and close.", silent).ensemble(),
+    key("follower.*", "", "How followers pass requests on.", silent).ensemble(),
+    key("observer.*", "", "How observers reconnect.", silent).ensemble(),
+    key(
+        "observerMaster.*",
+        "",
+        "Limits of followers that serve observers.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "messageTracker.*",
+        "",
+        "A record of packets between servers.",
+        silent,
+    )
+    .ensemble(),
+    key(
+        "forward_learner_requests_to_commit_processor_disabled",
+        "false",
+        "How learners pass requests on.",
+        silent,
+    )
+    .ensemble(),
+];

@@ -1,0 +1,215 @@
+//! Owns the keys for limits, throttling and batching. May use the readers of values. Must not hold
+//! any setting itself.
+
+use super::{KeySpec, key};
+use crate::config::value::{
+    Taken, decode, lenient_bool, lenient_int, lenient_long, strict_f64, strict_int,
+};
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "maxClientCnxns",
+        "60",
+        "Connections from one address; 0 means no limit.",
+        |c, _, v| {
+            let mut limit = 0_i64;
+            strict_int(v, i32::MIN, i32::MAX, &mut limit)?;
+            c.max_client_cnxns = usize::try_from(limit).unwrap_or_default();
+            Ok(Taken::Exactly)
+        },
+    )
+    .file_only(),
+    key(
+        "maxCnxns",
+        "0",
+        "Connections in all; 0 means no limit.",
+        |c, _, v| lenient_int(v, 0, &mut c.max_cnxns),
+    ),
+    key(
+        "globalOutstandingLimit",
+        "1000",
+        "Requests in the server from which on connections with a request under way are not read.",
+        |c, _, v| lenient_int(v, 0, &mut c.global_outstanding_limit),
+    ),
+    key(
+        "jute.maxbuffer",
+        "1048575",
+        "Longest request in bytes.",
+        |c, _, v| lenient_int(v, 1, &mut c.jute_max_buffer),
+    )
+    .bare(),
+    key(
+        "jute.maxbuffer.extrasize",
+        "as jute.maxbuffer",
+        "Bytes a request may grow by on its way to the log; at least 1024.",
+        |c, _, v| {
+            let mut size = c.jute_max_buffer;
+            let taken = lenient_int(v, 1024, &mut size)?;
+            c.derived.jute_max_buffer_extra_size = decode(v).map(|_| size);
+            Ok(taken)
+        },
+    ),
+    key(
+        "largeRequestThreshold",
+        "-1",
+        "Bytes from which on a request counts as large; -1 means none does.",
+        |c, _, v| {
+            let default = c.large_request_threshold;
+            let taken = lenient_int(v, -1, &mut c.large_request_threshold)?;
+            if c.large_request_threshold == 0 {
+                c.large_request_threshold = default;
+                return Ok(Taken::Adjusted(
+                    "must be -1 or more than 0; -1 holds".into(),
+                ));
+            }
+            Ok(taken)
+        },
+    ),
+    key(
+        "largeRequestMaxBytes",
+        "104857600",
+        "Bytes of large requests in the server; a request beyond closes its connection.",
+        |c, _, v| {
+            let default = c.large_request_max_bytes;
+            let taken = lenient_int(v, 0, &mut c.large_request_max_bytes)?;
+            if c.large_request_max_bytes == 0 {
+                c.large_request_max_bytes = default;
+                return Ok(Taken::Adjusted(format!(
+                    "must be more than 0; {default} holds"
+                )));
+            }
+            Ok(taken)
+        },
+    ),
+    key(
+        "request_throttle_max_requests",
+        "0",
+        "Requests in the pipeline from which on others wait; 0 means no limit.",
+        |c, _, v| lenient_int(v, 0, &mut c.request_throttle_max_requests),
+    ),
+    key(
+        "request_throttle_stall_time",
+        "100",
+        "Milliseconds a waiting request sleeps before it looks again.",
+        |c, _, v| lenient_int(v, 1, &mut c.request_throttle_stall_time_ms),
+    ),
+    key(
+        "request_throttle_drop_stale",
+        "true",
+        "Stale waiting requests are dropped and their connections closed.",
+        |c, _, v| lenient_bool(v, &mut c.request_throttle_drop_stale),
+    ),
+    key(
+        "request_stale_latency_check",
+        "false",
+        "A request that waited longer than its session time-out is stale.",
+        |c, _, v| lenient_bool(v, &mut c.request_stale_latency_check),
+    ),
+    key(
+        "request_stale_connection_check",
+        "true",
+        "A request whose connection is closed is stale.",
+        |c, _, v| lenient_bool(v, &mut c.request_stale_connection_check),
+    ),
+    key(
+        "request_throttler.shutdownTimeout",
+        "10000",
+        "Milliseconds a shutdown waits for waiting requests.",
+        |c, _, v| lenient_int(v, 0, &mut c.request_throttler_shutdown_timeout_ms),
+    ),
+    key(
+        "throttled_op_wait_time",
+        "0",
+        "Milliseconds in the queue after which a request is answered THROTTLEDOP; 0 means never.",
+        |c, _, v| lenient_int(v, 0, &mut c.throttled_op_wait_time_ms),
+    ),
+    key(
+        "connection_throttle_tokens",
+        "0",
+        "Size of the token bucket for new sessions; 0 turns it off.",
+        |c, _, v| lenient_int(v, 0, &mut c.connection_throttle.tokens),
+    ),
+    key(
+        "connection_throttle_fill_time",
+        "1",
+        "Milliseconds between refills of the bucket.",
+        |c, _, v| lenient_int(v, 1, &mut c.connection_throttle.fill_time_ms),
+    ),
+    key(
+        "connection_throttle_fill_count",
+        "1",
+        "Tokens of a refill.",
+        |c, _, v| lenient_int(v, 0, &mut c.connection_throttle.fill_count),
+    ),
+    key(
+        "connection_throttle_freeze_time",
+        "-1",
+        "Milliseconds between changes of the dropping probability; -1 means no dropping.",
+        |c, _, v| lenient_int(v, -1, &mut c.connection_throttle.freeze_time_ms),
+    ),
+    key(
+        "connection_throttle_drop_increase",
+        "0.02",
+        "Added to the probability when the bucket is empty.",
+        |c, _, v| strict_f64(v, 0.0, 1.0, &mut c.connection_throttle.drop_increase),
+    ),
+    key(
+        "connection_throttle_drop_decrease",
+        "0.002",
+        "Taken from the probability when the bucket is full enough.",
+        |c, _, v| strict_f64(v, 0.0, 1.0, &mut c.connection_throttle.drop_decrease),
+    ),
+    key(
+        "connection_throttle_decrease_ratio",
+        "0",
+        "The part of the bucket that is full enough.",
+        |c, _, v| strict_f64(v, 0.0, 1.0, &mut c.connection_throttle.decrease_ratio),
+    ),
+    key(
+        "connection_throttle_weight_enabled",
+        "false",
+        "Sessions cost tokens by weight.",
+        |c, _, v| lenient_bool(v, &mut c.connection_throttle.weight_enabled),
+    ),
+    key(
+        "connection_throttle_global_session_weight",
+        "3",
+        "Tokens a new session costs.",
+        |c, _, v| lenient_int(v, 1, &mut c.connection_throttle.global_session_weight),
+    ),
+    key(
+        "connection_throttle_local_session_weight",
+        "1",
+        "Tokens a new local session costs.",
+        |c, _, v| lenient_int(v, 1, &mut c.connection_throttle.local_session_weight),
+    ),
+    key(
+        "connection_throttle_renew_session_weight",
+        "2",
+        "Tokens a resumed session costs.",
+        |c, _, v| lenient_int(v, 1, &mut c.connection_throttle.renew_session_weight),
+    ),
+    key(
+        "flushDelay",
+        "0",
+        "Milliseconds a batch of writes may wait for company before it is flushed.",
+        |c, _, v| lenient_long(v, 0, &mut c.flush_delay_ms),
+    ),
+    key(
+        "maxWriteQueuePollTime",
+        "flushDelay / 3",
+        "Milliseconds of quiet after which a waiting batch is flushed.",
+        |c, _, v| {
+            let mut time = c.max_write_queue_poll_time_ms;
+            let taken = lenient_long(v, 0, &mut time)?;
+            c.derived.max_write_queue_poll_time_ms = decode(v).map(|_| time);
+            Ok(taken)
+        },
+    ),
+    key(
+        "maxBatchSize",
+        "1000",
+        "Writes in a batch at most.",
+        |c, _, v| lenient_int(v, 0, &mut c.max_batch_size),
+    ),
+];

@@ -1,0 +1,490 @@
+//! Owns the settings as typed values, their defaults, and what follows from several of them. May
+//! use std. Must not read files or know how settings are written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use menagerie_core::acl::DigestAlg;
+
+use super::error::Origin;
+
+/// How snapshots are compressed. Source: `SnapStream.StreamMode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SnapshotCompression {
+    /// Plain.
+    #[default]
+    None,
+    /// `gz`.
+    Gzip,
+    /// `snappy`.
+    Snappy,
+}
+
+/// A value that no message and no log may show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The hidden text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The limits of connection attempts, a token bucket with optional random dropping.
+/// Source: `BlueThrottle`.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ConnectionThrottle {
+    /// Size of the bucket; 0 turns the throttle off.
+    pub tokens: i64,
+    /// Milliseconds between refills.
+    pub fill_time_ms: i64,
+    /// Tokens added by a refill.
+    pub fill_count: i64,
+    /// Milliseconds between adjustments of the dropping probability; −1 turns dropping off.
+    pub freeze_time_ms: i64,
+    /// Added to the probability when the bucket is empty.
+    pub drop_increase: f64,
+    /// Subtracted from the probability when the bucket is full enough.
+    pub drop_decrease: f64,
+    /// Which part of the bucket is full enough.
+    pub decrease_ratio: f64,
+    /// Whether sessions cost tokens by weight.
+    pub weight_enabled: bool,
+    /// Tokens that a new global session costs.
+    pub global_session_weight: i64,
+    /// Tokens that a new local session costs.
+    pub local_session_weight: i64,
+    /// Tokens that a resumed session costs.
+    pub renew_session_weight: i64,
+}
+
+/// Every setting of a server. Names are ZooKeeper's, in Rust's spelling; units are in the names.
+///
+/// A default that depends on other settings is filled in by [`Config::complete`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    // --- where to listen
+    /// Port for clients; 0 lets the system choose a free one.
+    pub client_port: u16,
+    /// Host name or address to listen on; `None` means every address.
+    pub client_port_address: Option<String>,
+    /// Accepted connections that may wait; −1 means Java's 50. See [`Config::listen_backlog`].
+    pub client_port_listen_backlog: i32,
+    /// Whether client sockets use TCP keep-alive.
+    pub client_tcp_keep_alive: bool,
+
+    // --- time and sessions
+    /// Milliseconds of a tick: the step of session expiry.
+    pub tick_time_ms: i64,
+    /// The shortest session time-out a client can have, in milliseconds; two ticks if not set.
+    pub min_session_timeout_ms: i32,
+    /// The longest session time-out a client can have, in milliseconds; twenty ticks if not set.
+    pub max_session_timeout_ms: i32,
+    /// How long a connection may live without a session, in milliseconds.
+    pub sessionless_timeout_ms: u64,
+    /// Whether closing a session logs the paths of its ephemerals.
+    pub close_session_txn_enabled: bool,
+
+    // --- limits
+    /// Connections of one address; 0 means no limit.
+    pub max_client_cnxns: usize,
+    /// Connections in all; 0 means no limit.
+    pub max_cnxns: usize,
+    /// Requests in the server before connections are no longer read.
+    pub global_outstanding_limit: i64,
+    /// The longest frame a client may send, in bytes.
+    pub jute_max_buffer: usize,
+    /// Bytes a request may grow by on its way to the log; `jute_max_buffer` if not set, and at least
+    /// 1024. Source: `BinaryInputArchive`.
+    pub jute_max_buffer_extra_size: usize,
+    /// From how many bytes on a request is large; −1 means never.
+    pub large_request_threshold: i64,
+    /// Bytes of large requests that may be in the server.
+    pub large_request_max_bytes: i64,
+    /// Requests that may be in the pipeline before others wait; 0 means no limit.
+    pub request_throttle_max_requests: i64,
+    /// Milliseconds a waiting request sleeps before it looks again.
+    pub request_throttle_stall_time_ms: i64,
+    /// Whether a waiting request that has become stale is dropped.
+    pub request_throttle_drop_stale: bool,
+    /// Whether a request that waited longer than its session's time-out is stale.
+    pub request_stale_latency_check: bool,
+    /// Whether a request whose connection is closed is stale.
+    pub request_stale_connection_check: bool,
+    /// Milliseconds a shutdown waits for waiting requests.
+    pub request_throttler_shutdown_timeout_ms: i64,
+    /// Milliseconds in the throttler's queue after which a request is refused; 0 means never.
+    pub throttled_op_wait_time_ms: i64,
+    /// Limits of connection attempts.
+    pub connection_throttle: ConnectionThrottle,
+
+    // --- batching
+    /// Milliseconds a batch of writes may wait for company before it is flushed to disk.
+    pub flush_delay_ms: i64,
+    /// Milliseconds a batch waits for the next write; a third of `flush_delay_ms` if not set.
+    pub max_write_queue_poll_time_ms: i64,
+    /// Writes in a batch; 0 or less means no limit by number.
+    pub max_batch_size: i64,
+
+    // --- storage
+    /// Where snapshots are, in `version-2` under it.
+    pub data_dir: PathBuf,
+    /// As configured; see [`Config::log_dir`].
+    pub data_log_dir: Option<PathBuf>,
+    /// Whether missing directories are created at the start.
+    pub datadir_autocreate: bool,
+    /// Whether a missing database means an empty one.
+    pub db_autocreate: bool,
+    /// Whether a log without any snapshot is replayed instead of refused.
+    pub snapshot_trust_empty: bool,
+    /// Transactions after which a snapshot is taken.
+    pub snap_count: i64,
+    /// KiB of transactions after which a snapshot is taken; 0 or less means no limit by size.
+    pub snap_size_limit_kb: i64,
+    /// How snapshots are compressed.
+    pub snapshot_compression: SnapshotCompression,
+    /// KiB by which the log file is enlarged ahead of use.
+    pub pre_alloc_size_kb: i64,
+    /// KiB after which a new log file is started; −1 means no limit.
+    pub txn_log_size_limit_kb: i64,
+    /// Whether a write is on the disk before it is acknowledged.
+    pub force_sync: bool,
+    /// Milliseconds of an fsync from which on a warning is logged.
+    pub fsync_warning_threshold_ms: i64,
+    /// Snapshots that a purge keeps, at least 3.
+    pub autopurge_snap_retain_count: i64,
+    /// Hours between purges; 0 or less means never.
+    pub autopurge_purge_interval_h: i64,
+    /// Whether the tree's digest is kept and checked.
+    pub digest_enabled: bool,
+    /// Whether snapshots end with the zxid they were taken at.
+    pub serialize_last_processed_zxid: bool,
+
+    // --- znodes
+    /// Whether TTL nodes may be created.
+    pub extended_types_enabled: bool,
+    /// Whether TTL nodes of ZooKeeper 3.5.3 are understood.
+    pub emulate353_ttl_nodes: bool,
+    /// Milliseconds between checks of container and TTL nodes.
+    pub container_check_interval_ms: i64,
+    /// Container and TTL nodes deleted in a minute at most.
+    pub container_max_per_minute: i64,
+    /// Milliseconds after which a container that never had a child is deleted; 0 means never.
+    pub container_max_never_used_interval_ms: i64,
+    /// Whether quotas refuse what exceeds them.
+    pub enforce_quota: bool,
+
+    // --- access
+    /// Whether ACLs are not checked.
+    pub skip_acl: bool,
+    /// Whether ACLs are also checked before a write is queued.
+    pub enable_eager_acl_check: bool,
+    /// Whether the scheme `digest` exists.
+    pub digest_auth_enabled: bool,
+    /// How passwords of the scheme `digest` are hashed.
+    pub digest_alg: DigestAlg,
+    /// The digest id (`super:` and base64) that passes every ACL.
+    pub super_digest: Option<Secret>,
+    /// User names that pass every ACL once SASL has named them so.
+    pub super_users: BTreeSet<String>,
+    /// The X.500 name that passes every ACL.
+    pub x509_super_user: Option<String>,
+    /// Whether the scheme `x509` exists.
+    pub x509_enabled: bool,
+    /// Whether the scheme `sasl` exists in ACLs; there is no way to authenticate by it.
+    pub sasl_enabled: bool,
+    /// The user whose ACL entries are for every SASL user.
+    pub let_any_sasl_user_do: Option<String>,
+    /// Whether the scheme `ensemble` exists.
+    pub ensemble_auth_enabled: bool,
+    /// The names the scheme `ensemble` accepts; none accepts all.
+    pub ensemble_names: Vec<String>,
+    /// Whether a session needs one of the schemes in `enforce_auth_schemes`.
+    pub enforce_auth_enabled: bool,
+    /// The schemes one of which a session needs.
+    pub enforce_auth_schemes: BTreeSet<String>,
+    /// Whether a session needs SASL.
+    pub session_require_client_sasl_auth: bool,
+    /// Whether a connection lives on after SASL failed.
+    pub allow_sasl_failed_clients: bool,
+
+    // --- four-letter words and the rest
+    /// The words as configured; see [`Config::four_letter_word_allowed`].
+    pub four_lw_whitelist: BTreeSet<String>,
+    /// Whether read-only mode is on.
+    pub read_only_mode: bool,
+    /// Whether reconfiguration is on. A standalone server answers `reconfig` with
+    /// RECONFIGDISABLED if it is off and with UNIMPLEMENTED if it is on.
+    pub reconfig_enabled: bool,
+    /// Whether one `server.N` line means a standalone server.
+    pub standalone_enabled: bool,
+
+    /// The `server.N` lines, by the text after the dot.
+    pub servers: BTreeMap<String, String>,
+    /// The file that holds the `server.N` lines instead.
+    pub dynamic_config_file: Option<PathBuf>,
+    /// The number in `dataDir/myid`, if there is one.
+    pub my_id: Option<i64>,
+    /// The configuration file, if there was one.
+    pub file: Option<PathBuf>,
+    /// The text of the configuration file, which may hold passwords.
+    pub initial_config: Option<Secret>,
+    /// Keys no part of the server knows, as ZooKeeper would set them as properties.
+    pub unknown: BTreeMap<String, String>,
+    /// What was configured of the settings that otherwise follow from others.
+    pub(crate) derived: Derived,
+    /// Quorum authentication switches, checked against each other as ZooKeeper does.
+    pub(crate) quorum_auth: QuorumAuth,
+    /// Where each setting that was given was written, by the key's table name.
+    pub(crate) origins: BTreeMap<String, Origin>,
+}
+
+/// Settings whose default follows from others, as far as they were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Derived {
+    pub(crate) min_session_timeout_ms: Option<i32>,
+    pub(crate) max_session_timeout_ms: Option<i32>,
+    pub(crate) jute_max_buffer_extra_size: Option<usize>,
+    pub(crate) max_write_queue_poll_time_ms: Option<i64>,
+}
+
+/// The switches of SASL between servers. Source: `QuorumPeerConfig.parseProperties`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct QuorumAuth {
+    pub(crate) enable_sasl: bool,
+    pub(crate) server_require_sasl: bool,
+    pub(crate) learner_require_sasl: bool,
+}
+
+impl Default for ConnectionThrottle {
+    fn default() -> Self {
+        Self {
+            tokens: 0,
+            fill_time_ms: 1,
+            fill_count: 1,
+            freeze_time_ms: -1,
+            drop_increase: 0.02,
+            drop_decrease: 0.002,
+            decrease_ratio: 0.0,
+            weight_enabled: false,
+            global_session_weight: 3,
+            local_session_weight: 1,
+            renew_session_weight: 2,
+        }
+    }
+}
+
+impl Config {
+    /// The configuration of a server without a file: port 2181, data in `./data`, everything else
+    /// ZooKeeper's default.
+    #[must_use]
+    pub fn embedded_default() -> Self {
+        Self {
+            client_port: 2181,
+            client_port_address: None,
+            client_port_listen_backlog: -1,
+            client_tcp_keep_alive: false,
+            tick_time_ms: 3000,
+            min_session_timeout_ms: 6000,
+            max_session_timeout_ms: 60_000,
+            sessionless_timeout_ms: 10_000,
+            close_session_txn_enabled: true,
+            max_client_cnxns: 60,
+            max_cnxns: 0,
+            global_outstanding_limit: 1000,
+            jute_max_buffer: 0xf_ffff,
+            jute_max_buffer_extra_size: 0xf_ffff,
+            large_request_threshold: -1,
+            large_request_max_bytes: 100 * 1024 * 1024,
+            request_throttle_max_requests: 0,
+            request_throttle_stall_time_ms: 100,
+            request_throttle_drop_stale: true,
+            request_stale_latency_check: false,
+            request_stale_connection_check: true,
+            request_throttler_shutdown_timeout_ms: 10_000,
+            throttled_op_wait_time_ms: 0,
+            connection_throttle: ConnectionThrottle::default(),
+            flush_delay_ms: 0,
+            max_write_queue_poll_time_ms: 0,
+            max_batch_size: 1000,
+            data_dir: PathBuf::from("data"),
+            data_log_dir: None,
+            datadir_autocreate: true,
+            db_autocreate: true,
+            snapshot_trust_empty: false,
+            snap_count: 100_000,
+            snap_size_limit_kb: 4_194_304,
+            snapshot_compression: SnapshotCompression::None,
+            pre_alloc_size_kb: 65_536,
+            txn_log_size_limit_kb: -1,
+            force_sync: true,
+            fsync_warning_threshold_ms: 1000,
+            autopurge_snap_retain_count: 3,
+            autopurge_purge_interval_h: 0,
+            digest_enabled: true,
+            serialize_last_processed_zxid: true,
+            extended_types_enabled: false,
+            emulate353_ttl_nodes: false,
+            container_check_interval_ms: 60_000,
+            container_max_per_minute: 10_000,
+            container_max_never_used_interval_ms: 0,
+            enforce_quota: false,
+            skip_acl: false,
+            enable_eager_acl_check: false,
+            digest_auth_enabled: true,
+            digest_alg: DigestAlg::Sha1,
+            super_digest: None,
+            super_users: BTreeSet::new(),
+            x509_super_user: None,
+            x509_enabled: false,
+            sasl_enabled: false,
+            let_any_sasl_user_do: None,
+            ensemble_auth_enabled: false,
+            ensemble_names: Vec::new(),
+            enforce_auth_enabled: false,
+            enforce_auth_schemes: BTreeSet::new(),
+            session_require_client_sasl_auth: false,
+            allow_sasl_failed_clients: false,
+            four_lw_whitelist: BTreeSet::new(),
+            read_only_mode: false,
+            reconfig_enabled: false,
+            standalone_enabled: true,
+            servers: BTreeMap::new(),
+            dynamic_config_file: None,
+            my_id: None,
+            file: None,
+            initial_config: None,
+            unknown: BTreeMap::new(),
+            quorum_auth: QuorumAuth::default(),
+            derived: Derived::default(),
+            origins: BTreeMap::new(),
+        }
+    }
+
+    /// Fills in the settings that follow from others and were not given themselves.
+    pub(crate) fn derive(&mut self) {
+        let ticks = |n: i64| i32::try_from(self.tick_time_ms.saturating_mul(n)).unwrap_or(i32::MAX);
+        let given = self.derived;
+        self.min_session_timeout_ms = given.min_session_timeout_ms.unwrap_or_else(|| ticks(2));
+        self.max_session_timeout_ms = given.max_session_timeout_ms.unwrap_or_else(|| ticks(20));
+        self.jute_max_buffer_extra_size = given
+            .jute_max_buffer_extra_size
+            .unwrap_or(self.jute_max_buffer)
+            .max(1024);
+        self.max_write_queue_poll_time_ms = given
+            .max_write_queue_poll_time_ms
+            .unwrap_or(self.flush_delay_ms / 3);
+    }
+
+    /// Accepted connections that may wait. Java takes anything below 1 for 50.
+    #[must_use]
+    pub fn listen_backlog(&self) -> i32 {
+        if self.client_port_listen_backlog < 1 {
+            50
+        } else {
+            self.client_port_listen_backlog
+        }
+    }
+
+    /// Where the transaction log is, in `version-2` under it: `dataLogDir`, else `dataDir`.
+    #[must_use]
+    pub fn log_dir(&self) -> &Path {
+        self.data_log_dir.as_deref().unwrap_or(&self.data_dir)
+    }
+
+    /// The directory that holds the snapshot files themselves.
+    #[must_use]
+    pub fn snapshot_files_dir(&self) -> PathBuf {
+        self.data_dir.join("version-2")
+    }
+
+    /// The directory that holds the log files themselves.
+    #[must_use]
+    pub fn log_files_dir(&self) -> PathBuf {
+        self.log_dir().join("version-2")
+    }
+
+    /// Whether `word` may be asked. `srvr` always may, since zkServer.sh asks it, `isro` in
+    /// read-only mode, and `*` stands for every word there is.
+    /// Source: `FourLetterCommands.isEnabled`.
+    #[must_use]
+    pub fn four_letter_word_allowed(&self, word: &str) -> bool {
+        word == "srvr"
+            || (word == "isro" && self.read_only_mode)
+            || self.four_lw_whitelist.contains("*")
+            || self.four_lw_whitelist.contains(word)
+    }
+
+    /// The addresses to listen on, the best first: a server takes the first it can bind. Without
+    /// `clientPortAddress` that is every address of both families, else every IPv4 address. An
+    /// empty name means loopback, as in Java.
+    ///
+    /// # Errors
+    /// When the name cannot be resolved.
+    pub fn bind_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let port = self.client_port;
+        match self.client_port_address.as_deref() {
+            None => Ok([
+                IpAddr::from(Ipv6Addr::UNSPECIFIED),
+                IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            ]
+            .map(|ip| SocketAddr::new(ip, port))
+            .to_vec()),
+            Some("") => Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]),
+            Some(name) => {
+                let bare = name
+                    .strip_prefix('[')
+                    .and_then(|name| name.strip_suffix(']'));
+                let mut addresses: Vec<_> =
+                    (bare.unwrap_or(name), port).to_socket_addrs()?.collect();
+                // Java prefers IPv4 addresses where a name has both.
+                addresses.sort_by_key(SocketAddr::is_ipv6);
+                Ok(addresses)
+            }
+        }
+    }
+
+    /// The answer to the four-letter word `conf`. `client_port` is the port in use, and the sizes
+    /// are those of the files in the two directories, in bytes.
+    /// Source: `ZooKeeperServer.dumpConf`; a standalone server's id is 0 whatever `myid` says.
+    #[must_use]
+    pub fn conf_text(&self, client_port: u16, data_dir_size: u64, log_dir_size: u64) -> String {
+        format!(
+            "clientPort={client_port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_dir_size}\n\
+             dataLogDir={}\ndataLogSize={log_dir_size}\ntickTime={}\nmaxClientCnxns={}\n\
+             minSessionTimeout={}\nmaxSessionTimeout={}\nclientPortListenBacklog={}\nserverId=0\n",
+            absolute(&self.snapshot_files_dir()).display(),
+            absolute(&self.log_files_dir()).display(),
+            self.tick_time_ms,
+            self.max_client_cnxns,
+            self.min_session_timeout_ms,
+            self.max_session_timeout_ms,
+            self.client_port_listen_backlog,
+        )
+    }
+}
+
+/// Java's `File.getAbsolutePath`: under the working directory, nothing else changed.
+fn absolute(path: &Path) -> PathBuf {
+    std::env::current_dir().map_or_else(|_| path.to_path_buf(), |here| here.join(path))
+}
