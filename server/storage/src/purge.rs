@@ -1,0 +1,41 @@
+//! Owns which files may go. Source: `PurgeTxnLog.purge`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::{DataDirs, StorageError};
+
+/// The fewest snapshots that are kept.
+pub const RETAIN_MIN: usize = 3;
+
+/// The files that are not needed when the newest `retain` valid snapshots are kept: older
+/// snapshots, and logs that end before the oldest of those kept. The log that holds the
+/// transactions behind it is needed even though it starts before.
+///
+/// # Errors
+/// When the directories cannot be read.
+pub fn removable(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, StorageError> {
+    let retain = retain.max(RETAIN_MIN);
+    let snapshots = dirs.snapshots()?;
+    let valid = snapshots.iter().filter(|(_, path)| crate::snapshot::read::looks_valid(path));
+    let kept: Vec<i64> = valid.take(retain).map(|(zxid, _)| *zxid).collect();
+    let Some(&oldest) = kept.last() else { return Ok(Vec::new()) };
+    let logs = dirs.logs()?;
+    let needed = logs.iter().rev().map(|(start, _)| *start).find(|start| *start <= oldest);
+    let needed = needed.unwrap_or(oldest);
+    let old_snapshots = snapshots.into_iter().filter(|(zxid, _)| *zxid < oldest);
+    let old_logs = logs.into_iter().filter(|(start, _)| *start < needed);
+    Ok(old_snapshots.chain(old_logs).map(|(_, path)| path).collect())
+}
+
+/// Deletes what [`removable`] names and returns it.
+///
+/// # Errors
+/// When a directory cannot be read or a file not deleted.
+pub fn purge(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, StorageError> {
+    let files = removable(dirs, retain)?;
+    for path in &files {
+        fs::remove_file(path).map_err(StorageError::io("remove", path))?;
+    }
+    Ok(files)
+}
