@@ -2,6 +2,7 @@
 
 mod bench;
 mod client;
+mod compare;
 
 use std::process::ExitCode;
 
@@ -19,11 +20,23 @@ struct Cli {
 enum Command {
     /// Load a server and report throughput, latencies and its CPU time
     Bench(bench::BenchArgs),
+    /// Measure Apache ZooKeeper and Menagerie interleaved and print the table of ratios
+    Compare(compare::CompareArgs),
+    /// Become another program that is killed when this one's parent ends
+    #[command(hide = true)]
+    ExecGuarded {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command_line: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::main(&args),
+        Command::Compare(args) => compare::main(&args),
+        Command::ExecGuarded { command_line } => {
+            compare::guard::exec_guarded(&command_line).map(|()| ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("menagerie-tools: {error:#}");

@@ -1,8 +1,10 @@
-//! Owns the time from starting a server to its first acknowledged write. May start processes.
-//! Must leave none behind.
+//! Owns the time from starting a server to its first acknowledged write. May start processes and
+//! threads. Must leave no process behind.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,11 @@ use crate::client::blocking::Blocking;
 
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_millis(1);
+/// How long to wait for an answer before another connection is tried beside the first one: Apache
+/// ZooKeeper may never answer a connection that came while it was starting.
+const PATIENCE: Duration = Duration::from_millis(15);
+/// The longest such wait; each is half as long again as the one before.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
 /// An ephemeral sequential node, which the end of the session removes.
 const EPHEMERAL_SEQUENTIAL: i32 = 3;
 
@@ -25,21 +32,46 @@ pub(crate) fn first_write(
     limit: Duration,
     mut alive: impl FnMut() -> Result<()>,
 ) -> Result<Duration> {
+    let (sender, results) = channel();
+    let mut patience = PATIENCE;
+    let mut open: Vec<TcpStream> = Vec::new();
     loop {
         let left = limit.saturating_sub(start.elapsed());
         if left.is_zero() {
             bail!("no write was acknowledged within {limit:?}");
         }
-        if let Ok(took) = attempt(address, start, left) {
-            return Ok(took);
+        let Ok(stream) = TcpStream::connect_timeout(&address, left) else {
+            alive()?;
+            thread::sleep(PAUSE);
+            continue;
+        };
+        open.push(stream.try_clone()?);
+        attempt(stream, start, left, sender.clone());
+        match results.recv_timeout(patience) {
+            Ok(Ok(took)) => {
+                // Whatever still waits for an answer need not.
+                open.iter()
+                    .for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+                return Ok(took);
+            }
+            Ok(Err(_)) => thread::sleep(PAUSE),
+            Err(RecvTimeoutError::Timeout) => patience = (patience * 3 / 2).min(MOST_PATIENCE),
+            Err(RecvTimeoutError::Disconnected) => bail!("no attempt is left"),
         }
         alive()?;
-        thread::sleep(PAUSE);
     }
 }
 
-fn attempt(address: SocketAddr, start: Instant, left: Duration) -> Result<Duration> {
-    let mut connection = Blocking::open(address, left, 10_000)?;
+/// Writes through `stream` in a thread of its own and reports when that was acknowledged.
+fn attempt(stream: TcpStream, start: Instant, left: Duration, to: Sender<Result<Duration>>) {
+    thread::spawn(move || {
+        // Nobody listens any more when another attempt was faster.
+        drop(to.send(write_once(stream, start, left)));
+    });
+}
+
+fn write_once(stream: TcpStream, start: Instant, left: Duration) -> Result<Duration> {
+    let mut connection = Blocking::over(stream, left, 10_000)?;
     let create = CreateRequest {
         path: Some("/menagerie-first-write-".into()),
         data: Some(b""),
@@ -66,6 +98,10 @@ pub(crate) fn with_command(
     address: SocketAddr,
     limit: Duration,
 ) -> Result<Duration> {
+    let occupied = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+    if !matches!(&occupied, Err(e) if e.kind() == io::ErrorKind::ConnectionRefused) {
+        bail!("something answers at {address} already");
+    }
     let start = Instant::now();
     let mut child = Command::new("sh")
         .args(["-c", &format!("exec {command}")])

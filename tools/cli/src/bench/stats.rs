@@ -10,7 +10,7 @@ use serde::Serialize;
 /// Latencies above this are clamped.
 const HIGHEST_NS: u64 = 120_000_000_000;
 /// Acknowledgements slower than this are kept with their times.
-const SLOW_NS: u64 = 4_000_000;
+pub(crate) const SLOW_NS: u64 = 4_000_000;
 /// How many of them.
 const MAX_SLOW: usize = 100_000;
 

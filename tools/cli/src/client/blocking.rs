@@ -100,6 +100,11 @@ impl Blocking {
     pub(crate) fn open(address: SocketAddr, timeout: Duration, session_ms: i32) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, timeout)
             .with_context(|| format!("cannot connect to {address}"))?;
+        Self::over(stream, timeout, session_ms)
+    }
+
+    /// Opens a session on a connected socket.
+    pub(crate) fn over(stream: TcpStream, timeout: Duration, session_ms: i32) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
@@ -113,7 +118,7 @@ impl Blocking {
             .read_frame()
             .context("no answer to the connect request")?;
         let response: ConnectResponse<'_> = decode_all(&answer)?;
-        ensure!(response.time_out > 0, "{address} refused the session");
+        ensure!(response.time_out > 0, "the server refused the session");
         Ok(this)
     }
 
