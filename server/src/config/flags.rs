@@ -8,7 +8,8 @@ use super::keys::{KeySpec, Property, lookup};
 /// The variables in the order in which zkServer.sh gives them to Java; the last flag wins.
 pub(super) const VARIABLES: [&str; 2] = ["SERVER_JVMFLAGS", "JVMFLAGS"];
 
-/// Set to `1`, zkServer.sh gives Java `-Dzookeeper.datadir.autocreate=false`.
+/// With anything in it, zkServer.sh gives Java `-Dzookeeper.datadir.autocreate=false` as the first
+/// flag.
 pub(super) const AUTOCREATE_DISABLE: &str = "ZOO_DATADIR_AUTOCREATE_DISABLE";
 
 /// The name `fsync.warningthresholdms` had before it got a prefix; the one with the prefix wins.

@@ -112,6 +112,15 @@ impl Loader {
     }
 
     fn read_flags(&mut self, env: &dyn Fn(&str) -> Option<String>) {
+        let disabled = env(flags::AUTOCREATE_DISABLE).is_some_and(|value| !value.is_empty());
+        if let Some(spec) = lookup("datadir.autocreate").filter(|_| disabled) {
+            let variable = flags::AUTOCREATE_DISABLE;
+            let origin = Origin::Flag {
+                variable,
+                flag: "-Dzookeeper.datadir.autocreate".into(),
+            };
+            self.push(spec, spec.name, "false", spec.name, origin);
+        }
         for variable in flags::VARIABLES {
             let Some(text) = env(variable) else { continue };
             let mut other = Vec::new();
@@ -126,15 +135,6 @@ impl Loader {
                     message: format!("flags without a meaning here: {}", other.join(" ")),
                 });
             }
-        }
-        if env(flags::AUTOCREATE_DISABLE).as_deref() == Some("1")
-            && let Some(spec) = lookup("datadir.autocreate")
-        {
-            let origin = Origin::Flag {
-                variable: flags::AUTOCREATE_DISABLE,
-                flag: "1".into(),
-            };
-            self.push(spec, spec.name, "false", spec.name, origin);
         }
     }
 
@@ -188,6 +188,13 @@ impl Loader {
             if let Some(earlier) = seen.insert(key.clone(), line) {
                 let message = format!("was set on line {earlier} already; this line wins");
                 self.warn(Severity::Warning, Some(origin.clone()), &key, message);
+            }
+            if !value.is_ascii() {
+                let message = format!(
+                    "read as \"{}\": properties files are ISO-8859-1, write other characters as \\uXXXX",
+                    shown(&key, &value)
+                );
+                self.warn(Severity::Notice, Some(origin.clone()), &key, message);
             }
             self.read_line(&key, &value, origin);
         }

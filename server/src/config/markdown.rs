@@ -60,11 +60,13 @@ fn mark(spec: &KeySpec) -> &'static str {
 }
 
 fn here(status: Status) -> String {
+    // What to do about it is for the log.
+    let brief = |reason: &'static str| reason.split([';', '(']).next().unwrap_or(reason).trim_end();
     match status {
         Status::Honoured => "honoured".into(),
-        Status::NoNeed(reason) => format!("no effect: {reason}"),
+        Status::NoNeed(reason) => format!("no effect: {}", brief(reason)),
         Status::Ensemble => "ensembles only".into(),
-        Status::NotYet(reason) => format!("accepted, without effect: {reason}"),
-        Status::Refused(reason) => format!("refused: {reason}"),
+        Status::NotYet(reason) => format!("accepted, without effect: {}", brief(reason)),
+        Status::Refused(reason) => format!("refused: {}", brief(reason)),
     }
 }

@@ -8,21 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use menagerie_core::acl::DigestAlg;
+use menagerie_storage::snapshot::Compression;
 
 use super::error::Origin;
-
-/// How snapshots are compressed. Source: `SnapStream.StreamMode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SnapshotCompression {
-    /// Plain.
-    #[default]
-    None,
-    /// `gz`.
-    Gzip,
-    /// `snappy`.
-    Snappy,
-}
 
 /// A value that no message and no log may show.
 #[derive(Clone, PartialEq, Eq)]
@@ -161,8 +149,8 @@ pub struct Config {
     pub snap_count: i64,
     /// KiB of transactions after which a snapshot is taken; 0 or less means no limit by size.
     pub snap_size_limit_kb: i64,
-    /// How snapshots are compressed.
-    pub snapshot_compression: SnapshotCompression,
+    /// How snapshots are compressed. Source: `SnapStream.StreamMode`.
+    pub snapshot_compression: Compression,
     /// KiB by which the log file is enlarged ahead of use.
     pub pre_alloc_size_kb: i64,
     /// KiB after which a new log file is started; −1 means no limit.
@@ -334,7 +322,7 @@ impl Config {
             snapshot_trust_empty: false,
             snap_count: 100_000,
             snap_size_limit_kb: 4_194_304,
-            snapshot_compression: SnapshotCompression::None,
+            snapshot_compression: Compression::None,
             pre_alloc_size_kb: 65_536,
             txn_log_size_limit_kb: -1,
             force_sync: true,

@@ -12,9 +12,6 @@ const NO_SASL: &str = "SASL is not in this version; remove the key to serve with
                        insist on SASL are then turned away)";
 const NEEDS_SASL: &str = "has a meaning with SASL only, which is not in this version";
 const NEEDS_ADMIN: &str = "has a meaning for the admin server only, which is not in this version";
-const NO_CLASSES: &str = "Java classes cannot be loaded; known are the Digest-, IP-, X509-, SASL- \
-                          and EnsembleAuthenticationProvider of org.apache.zookeeper.server.auth";
-
 /// Where ZooKeeper's own providers are.
 const PROVIDERS: &str = "org.apache.zookeeper.server.auth.";
 
@@ -120,10 +117,9 @@ pub(super) const ACCESS: &[KeySpec] = &[
     key(
         "authProvider.*",
         "",
-        "More authentication schemes, by the name of ZooKeeper's own Java class.",
+        "More authentication schemes, by ZooKeeper's own Java class; other classes are refused.",
         auth_provider,
-    )
-    .refused(NO_CLASSES),
+    ),
     key(
         "ensembleAuthName",
         "",
@@ -303,7 +299,11 @@ fn auth_provider(config: &mut Config, _: &str, value: &str) -> Applied {
                 "makes sasl a scheme of ACLs; authenticating by it is not in this version";
             return Ok(Taken::Adjusted(message.into()));
         }
-        _ => return Err(Refused::Unsupported),
+        _ => {
+            let known = "the Digest-, IP-, X509-, SASL- or EnsembleAuthenticationProvider";
+            let allowed = format!("{known} of {PROVIDERS}*; other Java classes cannot be loaded");
+            return Err(Refused::Invalid(allowed));
+        }
     }
     Ok(Taken::Exactly)
 }

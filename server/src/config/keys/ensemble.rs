@@ -57,7 +57,10 @@ pub(super) const KEYS: &[KeySpec] = &[
         "version",
         "",
         "Version of the server lines, written by reconfiguration.",
-        silent,
+        |_, _, v| match i64::from_str_radix(v, 16) {
+            Ok(_) => Ok(Taken::Exactly),
+            Err(_) => Err(Refused::Invalid("a hexadecimal number".into())),
+        },
     )
     .file_only()
     .ensemble(),

@@ -35,7 +35,16 @@ pub(super) const KEYS: &[KeySpec] = &[
         "jute.maxbuffer",
         "1048575",
         "Longest request in bytes.",
-        |c, _, v| lenient_int(v, 1, &mut c.jute_max_buffer),
+        |c, _, v| {
+            let default = c.jute_max_buffer;
+            let taken = lenient_int(v, 0, &mut c.jute_max_buffer)?;
+            if c.jute_max_buffer == 0 {
+                c.jute_max_buffer = default;
+                let message = format!("would refuse every request; the default holds: {default}");
+                return Ok(Taken::Adjusted(message));
+            }
+            Ok(taken)
+        },
     )
     .bare(),
     key(

@@ -92,7 +92,7 @@ pub(super) const SESSIONS: &[KeySpec] = &[
 /// −1 means that it is not set, as in `QuorumPeerConfig`.
 fn timeout(value: &str, field: &mut Option<i32>) -> Result<Taken, Refused> {
     let mut timeout = -1_i32;
-    strict_int(value, -1, i32::MAX, &mut timeout)?;
+    strict_int(value, i32::MIN, i32::MAX, &mut timeout)?;
     *field = (timeout != -1).then_some(timeout);
     Ok(Taken::Exactly)
 }

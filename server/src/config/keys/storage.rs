@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
+use menagerie_storage::snapshot::Compression;
+
 use super::{KeySpec, key};
-use crate::config::settings::SnapshotCompression;
 use crate::config::value::{Refused, Taken, lenient_bool, lenient_int, lenient_long, strict_int};
 
 /// The least that `PurgeTxnLog` agrees to keep.
@@ -67,11 +68,11 @@ pub(super) const STORAGE: &[KeySpec] = &[
         "none, gz or snappy.",
         |c, _, v| {
             c.snapshot_compression = match v.to_ascii_lowercase().as_str() {
-                "gz" => SnapshotCompression::Gzip,
-                "snappy" => SnapshotCompression::Snappy,
-                "" | "none" => SnapshotCompression::None,
+                "gz" => Compression::Gzip,
+                "snappy" => Compression::Snappy,
+                "" | "none" => Compression::None,
                 _ => {
-                    c.snapshot_compression = SnapshotCompression::None;
+                    c.snapshot_compression = Compression::None;
                     return Ok(Taken::Adjusted(
                         "is neither gz nor snappy; as in ZooKeeper snapshots stay plain".into(),
                     ));

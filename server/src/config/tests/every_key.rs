@@ -114,7 +114,7 @@ const CASES: &[(&str, &str, Check)] = &[
     ("snapCount", "7", |c| c.snap_count == 7),
     ("snapSizeLimitInKb", "-1", |c| c.snap_size_limit_kb == -1),
     ("snapshot.compression.method", "GZ", |c| {
-        c.snapshot_compression == SnapshotCompression::Gzip
+        c.snapshot_compression == menagerie_storage::snapshot::Compression::Gzip
     }),
     ("preAllocSize", "100", |c| c.pre_alloc_size_kb == 100),
     ("txnLogSizeLimitInKb", "100", |c| {
@@ -171,6 +171,11 @@ const CASES: &[(&str, &str, Check)] = &[
     ("letAnySaslUserDoX", "any", |c| {
         c.auth_config().let_any_sasl_user_do.as_deref() == Some("any")
     }),
+    (
+        "authProvider.1",
+        "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+        |c| c.auth_config().x509_enabled,
+    ),
     ("ensembleAuthName", "a, b", |c| {
         c.ensemble_names == ["a", "b"]
     }),
