@@ -1,12 +1,14 @@
 //! Owns what all parts of a running server share. May use everything below it. Must not decide
 //! anything.
 
+use std::sync::atomic::{AtomicI64, AtomicU16};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::ShardedLock;
 use menagerie_core::acl::AuthConfig;
 use menagerie_core::event::Now;
 use menagerie_core::tree::Tree;
+use menagerie_storage::DataDirs;
 
 use crate::client::registry::Registry;
 use crate::config::Config;
@@ -49,6 +51,11 @@ pub(crate) struct Shared {
     pub(crate) conns: Registry,
     pub(crate) inbox: Inbox,
     pub(crate) stats: ServerStats,
+    pub(crate) dirs: DataDirs,
+    /// The port in use, which the system chose when 0 is configured.
+    pub(crate) client_port: AtomicU16,
+    /// What `stmk` sets and `gtmk` shows.
+    pub(crate) trace_mask: AtomicI64,
 }
 
 impl Shared {

@@ -18,6 +18,9 @@ use crate::shared::Shared;
 /// Pause after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long connections get for what is still to be sent.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Opens the listening socket. Port 0 takes a free one.
 ///
 /// # Errors
@@ -55,6 +58,12 @@ pub(crate) async fn run(
         }
     }
     drop(listener);
+    // What is decided is still sent; who does not read it in time is cut off.
+    for conn in shared.conns.all() {
+        conn.outbox.push_and_wake(|out| out.close = true);
+    }
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    let _cut_off = tokio::time::timeout(GRACE, all_ended).await;
     tasks.shutdown().await;
 }
 

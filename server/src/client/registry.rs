@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use menagerie_core::acl::AuthId;
+use menagerie_core::acl::{self, AuthId};
 use menagerie_core::ids::{ConnId, SessionId};
 
 use super::outbox::Outbox;
@@ -154,7 +154,7 @@ impl Registry {
         }
         *same += 1;
         let id = slots.next_id();
-        let ip = AuthId { scheme: "ip".into(), id: remote.ip().to_string().into() };
+        let ip = acl::ip_id(remote.ip());
         let conn = Arc::new(Conn {
             id,
             remote,

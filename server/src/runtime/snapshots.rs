@@ -43,8 +43,10 @@ impl SnapshotWorker {
     pub(crate) fn start(&mut self, shared: &Arc<Shared>, replica: &Replica) {
         self.join();
         let sessions = replica.sessions().all();
-        let (shared, dirs) = (Arc::clone(shared), self.dirs.clone());
+        let dirs = self.dirs.clone();
+        let for_thread = Arc::clone(shared);
         let started = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
+            let shared = for_thread;
             let begun = Instant::now();
             match save(&shared, &dirs, &sessions, true) {
                 Ok(zxid) => {

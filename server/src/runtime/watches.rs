@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use menagerie_core::ids::ConnId;
+use menagerie_core::processor::apply::Watches;
+use menagerie_core::processor::read::WatchRegistry;
 use menagerie_core::watch::{
     WatchCounts, WatchMode, WatchTable, WatchTableKind, WatcherType, ancestors, path_hash,
     tidy_watchers,
@@ -180,6 +182,26 @@ impl ShardedWatches {
 /// server lives on.
 fn lock(shard: &Mutex<WatchTable>) -> MutexGuard<'_, WatchTable> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watches for ShardedWatches {
+    fn fire(&self, kind: WatchTableKind, path: &str, exclude: &[ConnId], out: &mut Vec<ConnId>) {
+        Self::fire(self, kind, path, exclude, out);
+    }
+}
+
+impl WatchRegistry for ShardedWatches {
+    fn add(&self, path: &str, conn: ConnId, mode: WatchMode) {
+        Self::add(self, path, conn, mode);
+    }
+
+    fn contains(&self, path: &str, conn: ConnId, kind: WatcherType) -> bool {
+        Self::contains(self, path, conn, kind)
+    }
+
+    fn remove(&self, path: &str, conn: ConnId, kind: WatcherType) -> bool {
+        Self::remove(self, path, conn, kind)
+    }
 }
 
 #[cfg(test)]

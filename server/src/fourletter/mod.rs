@@ -1,0 +1,125 @@
+//! Owns four-letter words: their names, whether they are allowed, their answers. May look at
+//! everything. Must not change anything but statistics. Source: `FourLetterCommands`.
+
+mod report;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use menagerie_core::replica::Replica;
+use menagerie_core::tree::Tree;
+use tokio::sync::oneshot;
+
+use crate::client::registry::LastOp;
+use crate::shared::Shared;
+
+macro_rules! words {
+    ($($variant:ident $text:literal),* $(,)?) => {
+        /// A four-letter word.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Word { $($variant,)* TelnetClose }
+
+        impl Word {
+            /// The word in the first four bytes of a connection.
+            pub(crate) fn recognise(bytes: [u8; 4]) -> Option<Self> {
+                $(if bytes == *$text.as_bytes() { return Some(Self::$variant); })*
+                (bytes == TELNET_CLOSE).then_some(Self::TelnetClose)
+            }
+
+            /// The word itself.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* Self::TelnetClose => "telnet close" }
+            }
+        }
+    };
+}
+
+words!(
+    Conf "conf", Cons "cons", Crst "crst", Dirs "dirs", Dump "dump", Envi "envi", Gtmk "gtmk",
+    Hash "hash", Isro "isro", Mntr "mntr", Ruok "ruok", Srst "srst", Srvr "srvr", Stat "stat",
+    Stmk "stmk", Wchc "wchc", Wchp "wchp", Wchs "wchs",
+);
+
+/// What telnet sends when its user leaves. Source: `FourLetterCommands.telnetCloseCmd`.
+const TELNET_CLOSE: [u8; 4] = [0xff, 0xf4, 0xff, 0xfd];
+/// The trace mask that `gtmk` shows at first. Source: `ZooTrace`.
+pub(crate) const TRACE_MASK: i64 = 306;
+
+impl Word {
+    /// Bytes that follow the word.
+    pub(crate) const fn argument_len(self) -> usize {
+        if matches!(self, Self::Stmk) { 8 } else { 0 }
+    }
+}
+
+/// Answers a word.
+pub(crate) async fn answer(shared: &Arc<Shared>, word: Word, argument: &[u8]) -> Vec<u8> {
+    if word == Word::TelnetClose {
+        return Vec::new();
+    }
+    if !shared.config.four_letter_word_allowed(word.name()) {
+        tracing::warn!(word = word.name(),
+            "four-letter word refused; 4lw.commands.whitelist does not have it");
+        let name = word.name();
+        return format!("{name} is not executed because it is not in the whitelist.\n").into_bytes();
+    }
+    let text = match word {
+        Word::Ruok => "imok".to_owned(),
+        Word::Isro => "rw".to_owned(),
+        Word::Conf => report::conf(shared),
+        Word::Dirs => report::dirs(shared),
+        Word::Envi => report::envi(),
+        Word::Gtmk => shared.trace_mask.load(Relaxed).to_string(),
+        Word::Stmk => set_trace_mask(shared, argument),
+        Word::Hash => report::hash(shared),
+        Word::Crst => {
+            for conn in shared.conns.all() {
+                *conn.last_op() = LastOp::default();
+                conn.stats.received.store(0, Relaxed);
+                conn.stats.sent.store(0, Relaxed);
+            }
+            "Connection stats reset.\n".to_owned()
+        }
+        Word::Srst => {
+            shared.stats.reset();
+            "Server stats reset.\n".to_owned()
+        }
+        Word::Cons => report::cons(shared),
+        Word::Srvr => report::srvr(shared),
+        Word::Stat => report::stat(shared),
+        Word::Wchs => report::wchs(shared),
+        Word::Wchc => report::wchc(shared),
+        Word::Wchp => report::wchp(shared),
+        Word::Dump | Word::Mntr => {
+            let shown = Arc::clone(shared);
+            inspect(shared, move |replica, tree| match word {
+                Word::Dump => report::dump(&shown, replica, tree),
+                _ => report::mntr(&shown, replica, tree),
+            })
+            .await
+        }
+        Word::TelnetClose => String::new(),
+    };
+    text.into_bytes()
+}
+
+fn set_trace_mask(shared: &Shared, argument: &[u8]) -> String {
+    let mask = argument.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    shared.trace_mask.store(mask, Relaxed);
+    mask.to_string()
+}
+
+/// Asks the core thread; a server that is ending does not answer.
+async fn inspect(
+    shared: &Shared,
+    question: impl FnOnce(&Replica, &Tree) -> String + Send + 'static,
+) -> String {
+    let (send, receive) = oneshot::channel();
+    shared.inbox.inspect(Box::new(move |replica, tree| {
+        let _asker_gone = send.send(question(replica, tree));
+    }));
+    match receive.await {
+        Ok(text) => text,
+        Err(_) => "This ZooKeeper instance is not currently serving requests\n".to_owned(),
+    }
+}

@@ -1,0 +1,277 @@
+//! Owns a running server: its threads and its runtime, from start to stop.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, AtomicU16};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_utils::sync::ShardedLock;
+use menagerie_core::replica::Replica;
+use menagerie_storage::txnlog::{LogOptions, TxnLog};
+use menagerie_storage::{DataDirs, DirLock, StorageError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::builder::{Builder, StartError};
+use crate::client::listener;
+use crate::client::registry::Registry;
+use crate::config::Config;
+use crate::fourletter;
+use crate::purger;
+use crate::runtime::core_thread::CoreThread;
+use crate::runtime::inbox::Inbox;
+use crate::runtime::load;
+use crate::runtime::log_thread::{FlushPolicy, LogQueue, LogThread};
+use crate::runtime::snapshots::{self, SnapshotWorker};
+use crate::runtime::watches::ShardedWatches;
+use crate::shared::{Clock, Shared};
+use crate::stats::ServerStats;
+
+/// How long connections get to end by themselves.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a server did not stop in good order.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The log failed while the server ran; nothing was acknowledged that is not safe.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A thread ended by a panic.
+    #[error("the {0} thread ended by a panic")]
+    Panic(&'static str),
+}
+
+/// A running server. Dropping it stops it.
+#[derive(Debug)]
+pub struct ZooServer {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    runtime: Option<tokio::runtime::Runtime>,
+    listener: Option<tokio::task::JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    failed: watch::Receiver<bool>,
+    failure: Arc<Mutex<Option<StorageError>>>,
+    log: Arc<LogQueue>,
+    core_thread: Option<JoinHandle<()>>,
+    log_thread: Option<JoinHandle<()>>,
+    _locks: Vec<DirLock>,
+}
+
+impl ZooServer {
+    /// Starts to collect parameters.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn start(config: Config) -> Result<Self, StartError> {
+        let dirs =
+            DataDirs::open(&config.data_dir, config.log_dir(), config.datadir_autocreate)?;
+        let locks = lock(&dirs)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("menagerie-io")
+            .build()
+            .map_err(StartError::Thread)?;
+        // Before the database is loaded: a port in use should not cost minutes to find out.
+        let socket = listen(&runtime, &config)?;
+        let address = socket.local_addr().map_err(StartError::Thread)?;
+
+        let seed = RandomState::new().hash_one(std::process::id());
+        let restored = load::restore(&config, &dirs, seed)?;
+        let clock = Clock::new();
+        let replica_config = config.replica_config(seed);
+        let sessions = restored.sessions.iter().map(|(id, timeout)| (*id, *timeout));
+        let replica = Replica::new(replica_config, &restored.tree, sessions, clock.now());
+        let shared = Arc::new(Shared {
+            auth: config.auth_config(),
+            clock,
+            tree: ShardedLock::new(restored.tree),
+            watches: ShardedWatches::new(),
+            conns: Registry::default(),
+            inbox: Inbox::default(),
+            stats: ServerStats::default(),
+            trace_mask: AtomicI64::new(fourletter::TRACE_MASK),
+            client_port: AtomicU16::new(address.port()),
+            dirs: dirs.clone(),
+            config,
+        });
+        if restored.fresh || restored.replayed > 0 {
+            // The next start is quicker, and an empty database is one from now on.
+            snapshots::save(&shared, &dirs, &replica.sessions().all(), false)?;
+        }
+        Self::run(shared, replica, dirs, runtime, socket, address, locks)
+    }
+
+    fn run(
+        shared: Arc<Shared>,
+        replica: Replica,
+        dirs: DataDirs,
+        runtime: tokio::runtime::Runtime,
+        socket: TcpListener,
+        address: SocketAddr,
+        locks: Vec<DirLock>,
+    ) -> Result<Self, StartError> {
+        let (stop, stopped) = watch::channel(false);
+        let (fail, failed) = watch::channel(false);
+        let failure = Arc::new(Mutex::new(None));
+        let log = Arc::new(LogQueue::default());
+        let log_thread = LogThread {
+            shared: Arc::clone(&shared),
+            queue: Arc::clone(&log),
+            log: TxnLog::new(dirs.log.clone(), log_options(&shared.config)),
+            policy: flush_policy(&shared.config),
+            on_failure: {
+                let failure = Arc::clone(&failure);
+                Box::new(move |error| {
+                    *failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                        Some(error);
+                    let _nobody_listens = fail.send(true);
+                })
+            },
+        };
+        let snapshots = SnapshotWorker::new(dirs.clone());
+        let core_thread =
+            CoreThread { shared: Arc::clone(&shared), replica, log: Arc::clone(&log), snapshots };
+        let log_thread = spawn("menagerie-log", move || log_thread.run())?;
+        let core_thread = spawn("menagerie-core", move || core_thread.run())?;
+        runtime.spawn(purger::run(Arc::clone(&shared), dirs, stopped.clone()));
+        let listener = runtime.spawn(listener::run(Arc::clone(&shared), socket, stopped));
+        Ok(Self {
+            shared,
+            address,
+            runtime: Some(runtime),
+            listener: Some(listener),
+            stop,
+            failed,
+            failure,
+            log,
+            core_thread: Some(core_thread),
+            log_thread: Some(log_thread),
+            _locks: locks,
+        })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub const fn client_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port, useful when 0 was asked for.
+    #[must_use]
+    pub const fn client_port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// `host:port` for a client on this machine.
+    #[must_use]
+    pub fn connect_string(&self) -> String {
+        let ip = self.address.ip();
+        if ip.is_unspecified() {
+            return format!("127.0.0.1:{}", self.client_port());
+        }
+        self.address.to_string()
+    }
+
+    /// Resolves when the server can no longer serve because its log failed.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        let _sender_gone = failed.wait_for(|failed| *failed).await;
+    }
+
+    /// Stops accepting, finishes what was begun, syncs, and ends.
+    ///
+    /// # Errors
+    /// When the log had failed or a thread panicked.
+    pub fn stop(mut self) -> Result<(), StopError> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<(), StopError> {
+        let Some(runtime) = self.runtime.take() else { return Ok(()) };
+        // The core first finishes what clients have sent; they still get their answers.
+        self.shared.inbox.stop();
+        let core = self.core_thread.take().map(JoinHandle::join);
+        self.log.stop();
+        let log = self.log_thread.take().map(JoinHandle::join);
+        let _nobody_listens = self.stop.send(true);
+        if let Some(listener) = self.listener.take() {
+            let _took_too_long = runtime.block_on(async { tokio::time::timeout(GRACE, listener).await });
+        }
+        runtime.shutdown_timeout(GRACE);
+        if matches!(core, Some(Err(_))) {
+            return Err(StopError::Panic("core"));
+        }
+        if matches!(log, Some(Err(_))) {
+            return Err(StopError::Panic("log"));
+        }
+        let failure = self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+impl Drop for ZooServer {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut_down() {
+            tracing::error!(%error, "the server did not stop in good order");
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(StartError::Thread)
+}
+
+fn lock(dirs: &DataDirs) -> Result<Vec<DirLock>, StorageError> {
+    let mut locks = vec![DirLock::acquire(&dirs.data)?];
+    if dirs.log != dirs.data {
+        locks.push(DirLock::acquire(&dirs.log)?);
+    }
+    Ok(locks)
+}
+
+/// Takes the first address that can be bound.
+fn listen(runtime: &tokio::runtime::Runtime, config: &Config) -> Result<TcpListener, StartError> {
+    let _inside = runtime.enter();
+    let failed = |address: String| move |source| StartError::Listen { address, source };
+    let name = config.client_port_address.clone().unwrap_or_default();
+    let addresses = config
+        .bind_addresses()
+        .map_err(failed(format!("{name}:{}", config.client_port)))?;
+    let mut last = None;
+    for address in addresses {
+        match listener::bind(address, config.listen_backlog()) {
+            Ok(socket) => return Ok(socket),
+            Err(source) if source.kind() == std::io::ErrorKind::AddrInUse => {
+                return Err(failed(address.to_string())(source));
+            }
+            Err(source) => last = Some(failed(address.to_string())(source)),
+        }
+    }
+    let nothing = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    Err(last.unwrap_or_else(|| failed(name)(nothing)))
+}
+
+fn log_options(config: &Config) -> LogOptions {
+    let bytes = |kb: i64| u64::try_from(kb).unwrap_or_default().saturating_mul(1024);
+    LogOptions {
+        prealloc_bytes: bytes(config.pre_alloc_size_kb),
+        force_sync: config.force_sync,
+        size_limit_bytes: (config.txn_log_size_limit_kb > 0)
+            .then(|| bytes(config.txn_log_size_limit_kb)),
+    }
+}
+
+fn flush_policy(config: &Config) -> FlushPolicy {
+    FlushPolicy {
+        delay: Duration::from_millis(u64::try_from(config.flush_delay_ms).unwrap_or_default()),
+        max_batch: usize::try_from(config.max_batch_size).ok().filter(|max| *max > 0).unwrap_or(usize::MAX),
+    }
+}
