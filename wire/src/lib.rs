@@ -12,4 +12,5 @@ pub mod jute;
 pub mod multi;
 pub mod op;
 pub mod path;
+pub mod text;
 pub mod txn;

@@ -1,0 +1,58 @@
+//! The text formats against what Apache ZooKeeper 3.9.5 and Java 17 make of the same input.
+
+use menagerie_wire::text::properties;
+
+fn hex(text: &str) -> Vec<u8> {
+    assert_eq!(text.len() % 2, 0, "{text}");
+    (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+        .collect()
+}
+
+fn utf16(hexed: &str) -> String {
+    let units: Vec<u16> = hex(hexed)
+        .chunks(2)
+        .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+        .collect();
+    String::from_utf16_lossy(&units)
+}
+
+/// Each line: the file in hexadecimal, a tab, then `error` or `key=value;` pairs in UTF-16BE.
+#[test]
+fn properties_are_what_java_reads() {
+    let path = std::env::var("PROPERTIES_TSV").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/properties.tsv").into()
+    });
+    let golden = std::fs::read_to_string(path).unwrap();
+    let mut count = 0;
+    for case in golden.lines().filter(|line| !line.starts_with('#')) {
+        count += 1;
+        let (input, expected) = case.split_once('\t').unwrap();
+        let mut expected: Vec<(String, String)> = if expected == "error" {
+            assert!(properties::parse(&hex(input)).is_err(), "{case}");
+            continue;
+        } else {
+            expected
+                .split_terminator(';')
+                .map(|pair| {
+                    let (key, value) = pair.split_once('=').unwrap();
+                    (utf16(key), utf16(value))
+                })
+                .collect()
+        };
+        expected.sort();
+        let mut found: Vec<(String, String)> = properties::parse(&hex(input))
+            .unwrap_or_else(|error| panic!("{case}: {error}"))
+            .into_iter()
+            .map(|entry| (entry.key, entry.value))
+            .collect();
+        found.sort();
+        assert_eq!(
+            found,
+            expected,
+            "{:?}",
+            String::from_utf8_lossy(&hex(input))
+        );
+    }
+    assert!(count > 200, "{count}");
+}
