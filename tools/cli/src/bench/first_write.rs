@@ -49,7 +49,8 @@ pub(crate) fn first_write(
         attempt(stream, start, left, sender.clone());
         match results.recv_timeout(patience) {
             Ok(Ok(took)) => {
-                // Whatever still waits for an answer need not.
+                // What still waits for an answer need not; the last one closes its session.
+                open.pop();
                 open.iter()
                     .for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
                 return Ok(took);
@@ -65,12 +66,17 @@ pub(crate) fn first_write(
 /// Writes through `stream` in a thread of its own and reports when that was acknowledged.
 fn attempt(stream: TcpStream, start: Instant, left: Duration, to: Sender<Result<Duration>>) {
     thread::spawn(move || {
+        let written = write_once(stream, start, left);
+        let (result, connection) =
+            written.map_or_else(|e| (Err(e), None), |(t, c)| (Ok(t), Some(c)));
         // Nobody listens any more when another attempt was faster.
-        drop(to.send(write_once(stream, start, left)));
+        drop(to.send(result));
+        // The session's node goes with the session, now or when it expires.
+        drop(connection.map(Blocking::close));
     });
 }
 
-fn write_once(stream: TcpStream, start: Instant, left: Duration) -> Result<Duration> {
+fn write_once(stream: TcpStream, start: Instant, left: Duration) -> Result<(Duration, Blocking)> {
     let mut connection = Blocking::over(stream, left, 10_000)?;
     let create = CreateRequest {
         path: Some("/menagerie-first-write-".into()),
@@ -79,9 +85,7 @@ fn write_once(stream: TcpStream, start: Instant, left: Duration) -> Result<Durat
         flags: EPHEMERAL_SEQUENTIAL,
     };
     connection.call(op_code::CREATE, &create)?.ok("create")?;
-    let took = start.elapsed();
-    connection.close()?;
-    Ok(took)
+    Ok((start.elapsed(), connection))
 }
 
 /// Fails when the process has ended.

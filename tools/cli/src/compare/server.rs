@@ -15,7 +15,7 @@ use super::guard;
 use crate::bench::first_write::{first_write, still_runs};
 
 /// How long a server may take to end after SIGTERM.
-const STOP: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(30);
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
