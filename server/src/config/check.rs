@@ -15,12 +15,15 @@ const NO_ENSEMBLE: &str = "ensembles are not in this version; keep one server li
 
 impl Config {
     /// Checks the settings against each other and takes over what the list of servers and `myid`
-    /// say. Call it after the last [`Config::set`].
+    /// say. Call it after the last [`Config::set`]; a second call does nothing.
     ///
     /// # Errors
     /// [`ConfigError`] when there is no server with these settings.
     pub fn complete(&mut self) -> Result<Vec<Warning>, ConfigError> {
         let mut warnings = Vec::new();
+        if self.complete {
+            return Ok(warnings);
+        }
         self.derive();
         self.check_quorum_auth()?;
         if self.file.is_some() && !self.given("dataDir") {
@@ -36,6 +39,7 @@ impl Config {
         if self.file.is_some() && !self.given("clientPort") {
             return Err(self.missing("clientPort", "there would be nothing to connect to"));
         }
+        self.complete = true;
         Ok(warnings)
     }
 

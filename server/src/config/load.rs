@@ -325,6 +325,7 @@ impl Loader {
                     });
                 }
             }
+            self.config.complete = false;
             self.config.origins.insert(entry.key, entry.origin);
         }
         Ok(())

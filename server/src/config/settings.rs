@@ -239,6 +239,8 @@ pub struct Config {
     pub initial_config: Option<Secret>,
     /// Keys no part of the server knows, as ZooKeeper would set them as properties.
     pub unknown: BTreeMap<String, String>,
+    /// Whether [`Config::complete`] has been through since the last change.
+    pub(crate) complete: bool,
     /// What was configured of the settings that otherwise follow from others.
     pub(crate) derived: Derived,
     /// Quorum authentication switches, checked against each other as ZooKeeper does.
@@ -364,6 +366,7 @@ impl Config {
             initial_config: None,
             unknown: BTreeMap::new(),
             quorum_auth: QuorumAuth::default(),
+            complete: false,
             derived: Derived::default(),
             origins: BTreeMap::new(),
         }

@@ -74,7 +74,9 @@ fn flags(text: &str) -> Loaded {
 #[test]
 fn without_anything_the_embedded_defaults_hold() {
     let (config, warnings) = Config::from_sources(None, &|_| None).unwrap();
-    assert_eq!(config, Config::embedded_default());
+    let mut embedded = Config::embedded_default();
+    embedded.complete().unwrap();
+    assert_eq!(config, embedded);
     assert!(warnings.is_empty());
     assert_eq!(
         (config.client_port, config.data_dir.to_str()),
@@ -595,7 +597,7 @@ fn the_old_command_line() {
     );
     assert_eq!(
         Config::from_args(&[], &|_| None).unwrap().0,
-        Config::embedded_default()
+        Config::from_sources(None, &|_| None).unwrap().0
     );
 }
 
@@ -686,4 +688,16 @@ fn the_readme_has_the_table() {
         );
         fs::write(path, fresh).unwrap();
     }
+}
+
+#[test]
+fn completing_again_says_nothing_new() {
+    let (mut config, warnings) = Setup::minimal("server.1=localhost:2888:3888\n")
+        .load()
+        .unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(config.complete().unwrap().is_empty());
+    config.set("tickTime", "100").unwrap();
+    assert_eq!(config.complete().unwrap().len(), 1);
+    assert_eq!(config.max_session_timeout_ms, 2000);
 }
