@@ -45,7 +45,10 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { config: Config::embedded_default(), wrong: None }
+        Self {
+            config: Config::embedded_default(),
+            wrong: None,
+        }
     }
 
     /// Takes a whole configuration.

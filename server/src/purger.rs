@@ -19,7 +19,9 @@ pub(crate) async fn run(shared: Arc<Shared>, dirs: DataDirs, mut stop: watch::Re
         let dirs = dirs.clone();
         match tokio::task::spawn_blocking(move || purge::purge(&dirs, retain)).await {
             Ok(Ok(removed)) if removed.is_empty() => {}
-            Ok(Ok(removed)) => tracing::info!(files = removed.len(), "purged old snapshots and logs"),
+            Ok(Ok(removed)) => {
+                tracing::info!(files = removed.len(), "purged old snapshots and logs")
+            }
             Ok(Err(error)) => tracing::warn!(%error, "cannot purge old files"),
             Err(error) => tracing::error!(%error, "the purge ended by a panic"),
         }

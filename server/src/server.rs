@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU16};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::builder::{Builder, StartError};
 use crate::client::listener;
 use crate::client::registry::Registry;
+use crate::client::throttle::Throttle;
 use crate::config::Config;
 use crate::fourletter;
 use crate::purger;
@@ -68,8 +69,11 @@ impl ZooServer {
     }
 
     pub(crate) fn start(config: Config) -> Result<Self, StartError> {
-        let dirs =
-            DataDirs::open(&config.data_dir, config.log_dir(), config.datadir_autocreate)?;
+        let dirs = DataDirs::open(
+            &config.data_dir,
+            config.log_dir(),
+            config.datadir_autocreate,
+        )?;
         let locks = lock(&dirs)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -84,10 +88,15 @@ impl ZooServer {
         let restored = load::restore(&config, &dirs, seed)?;
         let clock = Clock::new();
         let replica_config = config.replica_config(seed);
-        let sessions = restored.sessions.iter().map(|(id, timeout)| (*id, *timeout));
-        let replica = Replica::new(replica_config, &restored.tree, sessions, clock.now());
+        let sessions = restored
+            .sessions
+            .iter()
+            .map(|(id, timeout)| (*id, *timeout));
+        let mut replica = Replica::new(replica_config, &restored.tree, sessions, clock.now());
+        let mut worker = SnapshotWorker::new(dirs.clone());
         let shared = Arc::new(Shared {
             auth: config.auth_config(),
+            throttle: Throttle::new(config.connection_throttle.clone(), clock.mono_ms()),
             clock,
             tree: ShardedLock::new(restored.tree),
             watches: ShardedWatches::new(),
@@ -97,24 +106,30 @@ impl ZooServer {
             trace_mask: AtomicI64::new(fourletter::TRACE_MASK),
             client_port: AtomicU16::new(address.port()),
             dirs: dirs.clone(),
+            large_bytes: AtomicUsize::new(0),
             config,
         });
-        if restored.fresh || restored.replayed > 0 {
-            // The next start is quicker, and an empty database is one from now on.
+        if restored.fresh {
+            // An empty database is one from now on, not a lost one.
             snapshots::save(&shared, &dirs, &replica.sessions().all(), false)?;
+        } else if restored.replayed > 0 {
+            // The next start will be quicker; clients need not wait for that.
+            replica.snapshot_started();
+            worker.start(&shared, &replica);
         }
-        Self::run(shared, replica, dirs, runtime, socket, address, locks)
+        Self::run(shared, replica, worker, runtime, socket, address, locks)
     }
 
     fn run(
         shared: Arc<Shared>,
         replica: Replica,
-        dirs: DataDirs,
+        snapshots: SnapshotWorker,
         runtime: tokio::runtime::Runtime,
         socket: TcpListener,
         address: SocketAddr,
         locks: Vec<DirLock>,
     ) -> Result<Self, StartError> {
+        let dirs = shared.dirs.clone();
         let (stop, stopped) = watch::channel(false);
         let (fail, failed) = watch::channel(false);
         let failure = Arc::new(Mutex::new(None));
@@ -127,15 +142,19 @@ impl ZooServer {
             on_failure: {
                 let failure = Arc::clone(&failure);
                 Box::new(move |error| {
-                    *failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                        Some(error);
+                    *failure
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
                     let _nobody_listens = fail.send(true);
                 })
             },
         };
-        let snapshots = SnapshotWorker::new(dirs.clone());
-        let core_thread =
-            CoreThread { shared: Arc::clone(&shared), replica, log: Arc::clone(&log), snapshots };
+        let core_thread = CoreThread {
+            shared: Arc::clone(&shared),
+            replica,
+            log: Arc::clone(&log),
+            snapshots,
+        };
         let log_thread = spawn("menagerie-log", move || log_thread.run())?;
         let core_thread = spawn("menagerie-core", move || core_thread.run())?;
         runtime.spawn(purger::run(Arc::clone(&shared), dirs, stopped.clone()));
@@ -192,7 +211,9 @@ impl ZooServer {
     }
 
     fn shut_down(&mut self) -> Result<(), StopError> {
-        let Some(runtime) = self.runtime.take() else { return Ok(()) };
+        let Some(runtime) = self.runtime.take() else {
+            return Ok(());
+        };
         // The core first finishes what clients have sent; they still get their answers.
         self.shared.inbox.stop();
         let core = self.core_thread.take().map(JoinHandle::join);
@@ -200,7 +221,8 @@ impl ZooServer {
         let log = self.log_thread.take().map(JoinHandle::join);
         let _nobody_listens = self.stop.send(true);
         if let Some(listener) = self.listener.take() {
-            let _took_too_long = runtime.block_on(async { tokio::time::timeout(GRACE, listener).await });
+            let _took_too_long =
+                runtime.block_on(async { tokio::time::timeout(GRACE, listener).await });
         }
         runtime.shutdown_timeout(GRACE);
         if matches!(core, Some(Err(_))) {
@@ -209,7 +231,11 @@ impl ZooServer {
         if matches!(log, Some(Err(_))) {
             return Err(StopError::Panic("log"));
         }
-        let failure = self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let failure = self
+            .failure
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 }
@@ -222,11 +248,11 @@ impl Drop for ZooServer {
     }
 }
 
-fn spawn(
-    name: &str,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(StartError::Thread)
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(StartError::Thread)
 }
 
 fn lock(dirs: &DataDirs) -> Result<Vec<DirLock>, StorageError> {
@@ -272,6 +298,9 @@ fn log_options(config: &Config) -> LogOptions {
 fn flush_policy(config: &Config) -> FlushPolicy {
     FlushPolicy {
         delay: Duration::from_millis(u64::try_from(config.flush_delay_ms).unwrap_or_default()),
-        max_batch: usize::try_from(config.max_batch_size).ok().filter(|max| *max > 0).unwrap_or(usize::MAX),
+        max_batch: usize::try_from(config.max_batch_size)
+            .ok()
+            .filter(|max| *max > 0)
+            .unwrap_or(usize::MAX),
     }
 }

@@ -14,7 +14,11 @@ pub(crate) struct Latency {
 
 impl Latency {
     pub(crate) fn add(&mut self, ms: u64, times: u64) {
-        self.min_ms = if self.count == 0 { ms } else { self.min_ms.min(ms) };
+        self.min_ms = if self.count == 0 {
+            ms
+        } else {
+            self.min_ms.min(ms)
+        };
         self.max_ms = self.max_ms.max(ms);
         self.count += times;
         self.total_ms += ms * times;
@@ -81,7 +85,11 @@ impl ServerStats {
         for counter in [&self.received, &self.sent, &self.fsync_threshold_exceeded] {
             counter.store(0, Relaxed);
         }
-        for size in [&self.last_response_size, &self.min_response_size, &self.max_response_size] {
+        for size in [
+            &self.last_response_size,
+            &self.min_response_size,
+            &self.max_response_size,
+        ] {
             size.store(0, Relaxed);
         }
     }

@@ -254,6 +254,11 @@ impl Replica {
         }
     }
 
+    /// The world takes a snapshot without having been asked to.
+    pub const fn snapshot_started(&mut self) {
+        self.snapshots.started();
+    }
+
     /// Whether something can be applied.
     #[must_use]
     pub fn has_committed(&self) -> bool {

@@ -89,6 +89,10 @@ impl SnapPolicy {
         true
     }
 
+    pub(crate) const fn started(&mut self) {
+        self.running = true;
+    }
+
     pub(crate) const fn done(&mut self) {
         self.running = false;
     }

@@ -114,7 +114,8 @@ fn owned_data(data: Option<&[u8]>) -> Option<Bytes> {
 }
 
 fn owned_acl(acl: Option<Vec<Acl<'_>>>) -> AclList {
-    acl_list(acl.as_deref().unwrap_or_default())
+    // Null is the open ACL. Source: `ReferenceCountedACLCache.convertAcls`.
+    acl.map_or_else(AclList::open, |acl| acl_list(&acl))
 }
 
 impl Txn {

@@ -34,10 +34,17 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if args.iter().any(|arg| arg == "-V" || arg == "--version") {
-        say(concat!("menagerie ", env!("CARGO_PKG_VERSION"), ", compatible with ZooKeeper 3.9.5"));
+        say(concat!(
+            "menagerie ",
+            env!("CARGO_PKG_VERSION"),
+            ", compatible with ZooKeeper 3.9.5"
+        ));
         return ExitCode::SUCCESS;
     }
-    if args.first().is_some_and(|arg| arg == "start" || arg == "start-foreground") {
+    if args
+        .first()
+        .is_some_and(|arg| arg == "start" || arg == "start-foreground")
+    {
         args.remove(0);
     }
     let config = match Config::from_args(&args, &|name| std::env::var(name).ok()) {
@@ -72,7 +79,10 @@ fn say(line: &str) {
 
 fn serve(server: ZooServer) -> ExitCode {
     tracing::info!("serving ZooKeeper clients on {}", server.client_addr());
-    say(&format!("menagerie ready clientPort={}", server.client_port()));
+    say(&format!(
+        "menagerie ready clientPort={}",
+        server.client_port()
+    ));
     let ended = wait(&server);
     if let Err(error) = &ended {
         tracing::error!(%error, "cannot wait for signals");
@@ -92,7 +102,9 @@ fn serve(server: ZooServer) -> ExitCode {
 
 /// Returns when the process is told to end or the server cannot go on.
 fn wait(server: &ZooServer) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

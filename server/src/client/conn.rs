@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use menagerie_core::acl::{self, AuthId};
@@ -64,6 +65,8 @@ struct InFlight {
     op: i32,
     cxid: i32,
     started_ms: i64,
+    /// Bytes of the request if it is a large one, else 0.
+    large: usize,
 }
 
 /// The task's state.
@@ -80,6 +83,10 @@ pub(crate) struct Connection {
     auth: Arc<[AuthId]>,
     /// No more requests are read: the session is closing or the connection refused.
     deaf: bool,
+    /// Since when requests wait in front of the pipeline.
+    stalled_since: Option<i64>,
+    /// Whether the frames at hand have waited too long.
+    refusing: bool,
 }
 
 impl Connection {
@@ -97,6 +104,8 @@ impl Connection {
             session: SessionId(0),
             auth,
             deaf: false,
+            stalled_since: None,
+            refusing: false,
         }
     }
 
@@ -122,6 +131,11 @@ impl Connection {
     async fn wait(&mut self) -> Result<(), End> {
         if self.deaf || self.must_wait() {
             self.conn.outbox.ready().await;
+            return Ok(());
+        }
+        if self.is_stalled() {
+            let stall = Duration::from_millis(self.shared.stall_ms());
+            let _stall_is_over = tokio::time::timeout(stall, self.conn.outbox.ready()).await;
             return Ok(());
         }
         if self.input.capacity() - self.input.len() < READ_BUFFER / 4 {
@@ -150,11 +164,35 @@ impl Connection {
                     > self.shared.config.global_outstanding_limit
     }
 
+    /// Whether requests wait in front of the pipeline, which then is full of others. They wait in
+    /// the socket and in the buffer, so that none has to be kept. Source: `RequestThrottler`.
+    fn is_stalled(&mut self) -> bool {
+        let max = self.shared.config.request_throttle_max_requests;
+        if max <= 0 || self.shared.stats.in_process.load(Relaxed) < max {
+            return false;
+        }
+        self.shared.stats.throttled.fetch_add(1, Relaxed);
+        self.stalled_since
+            .get_or_insert(self.shared.clock.mono_ms());
+        true
+    }
+
+    /// Whether the requests at hand have waited so long that they are refused.
+    fn is_stale(&mut self, now_ms: i64) -> bool {
+        let limit = self.shared.config.throttled_op_wait_time_ms;
+        let since = self.stalled_since.take();
+        limit > 0 && since.is_some_and(|since| now_ms - since > limit)
+    }
+
     /// Takes all complete frames from the input.
     fn process_input(&mut self) -> Result<(), End> {
         let shared = Arc::clone(&self.shared);
         let started_ms = shared.clock.mono_ms();
         let mut result = Ok(());
+        if self.is_stalled() {
+            return result;
+        }
+        self.refusing = self.is_stale(started_ms);
         while !self.deaf && !self.must_wait() {
             match self.next_frame() {
                 Ok(None) => break,
@@ -177,18 +215,19 @@ impl Connection {
     /// The length of the frame at the front of the input, if it is all there. The length itself is
     /// taken away by [`Connection::take_header`].
     fn next_frame(&mut self) -> Result<Option<usize>, End> {
-        let Some(prefix) = self.input.first_chunk::<4>() else { return Ok(None) };
+        let Some(prefix) = self.input.first_chunk::<4>() else {
+            return Ok(None);
+        };
         let len = i32::from_be_bytes(*prefix);
         let max = self.shared.config.jute_max_buffer;
         let Some(bytes) = usize::try_from(len).ok().filter(|bytes| *bytes <= max) else {
             return Err(End::FrameLength(len, max));
         };
-        let config = &self.shared.config;
-        if config.large_request_threshold > 0
-            && i64::from(len) > config.large_request_threshold
-            && i64::from(len) > config.large_request_max_bytes
-        {
-            self.shared.stats.large_requests_rejected.fetch_add(1, Relaxed);
+        if self.shared.is_large(bytes) && !self.shared.has_room_for(bytes) {
+            self.shared
+                .stats
+                .large_requests_rejected
+                .fetch_add(1, Relaxed);
             return Err(End::LargeRequest(bytes));
         }
         if self.input.len() < 4 + bytes {
@@ -212,6 +251,10 @@ impl Connection {
     /// Serves the frame at the front, and as many reads behind it as one guard allows.
     fn frame_group(&mut self, shared: &Shared, len: usize, started_ms: i64) -> Result<(), End> {
         let (header, body_len) = self.take_header(len)?;
+        if self.turned_away(header) {
+            self.input.advance(body_len);
+            return Ok(());
+        }
         if !self.is_local_read(header.op) {
             let body = self.input.split_to(body_len).freeze();
             return self.hand_over(header, body, started_ms);
@@ -221,6 +264,7 @@ impl Connection {
         self.serve_read(&tree, header, body_len, started_ms);
         let mut other = None;
         while served < READS_PER_GUARD
+            && !self.refusing
             && let Some(len) = self.next_frame()?
         {
             let (header, body_len) = self.take_header(len)?;
@@ -252,6 +296,29 @@ impl Connection {
         }
     }
 
+    /// Whether the request is refused without being looked at.
+    fn turned_away(&mut self, header: RequestHeader) -> bool {
+        let RequestHeader { xid, op } = header;
+        if matches!(op, op_code::AUTH | op_code::SASL) {
+            return false;
+        }
+        if !self.shared.is_authenticated(&self.auth) {
+            tracing::warn!(remote = %self.conn.remote,
+                "closing a session that did not authenticate by a scheme that is enforced");
+            self.refuse(xid, 0, ErrorCode::SessionClosedRequireSaslAuth);
+            return true;
+        }
+        if self.refusing && !matches!(op, op_code::PING | op_code::CLOSE_SESSION) {
+            let zxid = self.shared.read_tree().last_zxid();
+            self.conn.outbox.push(|out| {
+                reply::header_only(&mut out.bytes, xid, zxid, ErrorCode::ThrottledOp);
+                out.packets += 1;
+            });
+            return true;
+        }
+        false
+    }
+
     fn is_local_read(&self, op: i32) -> bool {
         self.in_flight.is_empty() && read::is_read(op)
     }
@@ -265,12 +332,31 @@ impl Connection {
         };
         let body = &self.input[..body_len];
         let RequestHeader { xid, op } = header;
-        read::serve(tree, &self.shared.watches, &reader, xid, op, body, &mut self.replies);
+        read::serve(
+            tree,
+            &self.shared.watches,
+            &reader,
+            xid,
+            op,
+            body,
+            &mut self.replies,
+        );
         self.input.advance(body_len);
         if self.replies.len() > KEEP_BUFFER {
-            self.conn.outbox.push(|out| out.bytes.append(&mut self.replies));
+            self.conn
+                .outbox
+                .push(|out| out.bytes.append(&mut self.replies));
         }
-        self.note(InFlight { op, cxid: xid, started_ms }, tree.last_zxid(), 0);
+        self.note(
+            InFlight {
+                op,
+                cxid: xid,
+                started_ms,
+                large: 0,
+            },
+            tree.last_zxid(),
+            0,
+        );
     }
 
     /// Notes the last request answered.
@@ -305,8 +391,26 @@ impl Connection {
                 let auth = Arc::clone(&self.auth);
                 let (conn, session) = (Some(self.conn.id), self.session);
                 let cxid = Cxid(header.xid);
-                self.events.push(Event::Request(Request { conn, session, cxid, op, body, auth }));
-                self.in_flight.push_back(InFlight { op, cxid: header.xid, started_ms });
+                let large = if self.shared.is_large(body.len()) {
+                    body.len()
+                } else {
+                    0
+                };
+                self.shared.large_bytes.fetch_add(large, Relaxed);
+                self.events.push(Event::Request(Request {
+                    conn,
+                    session,
+                    cxid,
+                    op,
+                    body,
+                    auth,
+                }));
+                self.in_flight.push_back(InFlight {
+                    op,
+                    cxid: header.xid,
+                    started_ms,
+                    large,
+                });
                 self.conn.stats.outstanding.fetch_add(1, Relaxed);
                 self.shared.stats.in_process.fetch_add(1, Relaxed);
                 Ok(())
@@ -361,7 +465,14 @@ impl Connection {
     fn sasl(&self, header: RequestHeader) {
         self.conn.outbox.push(|out| {
             reply::frame(&mut out.bytes, |bytes| {
-                jute::append(bytes, &ReplyHeader { xid: header.xid, zxid: 0, err: 0 });
+                jute::append(
+                    bytes,
+                    &ReplyHeader {
+                        xid: header.xid,
+                        zxid: 0,
+                        err: 0,
+                    },
+                );
                 jute::append(bytes, &SaslToken { token: None });
             });
             out.packets += 1;
@@ -375,16 +486,14 @@ impl Connection {
         }
         let now_ms = self.shared.clock.mono_ms();
         let zxid = self.shared.read_tree().last_zxid();
-        for request in self.in_flight.drain(..done.min(self.in_flight.len())) {
+        for _ in 0..done {
+            let Some(request) = self.in_flight.pop_front() else {
+                break;
+            };
             let latency_ms = u64::try_from(now_ms - request.started_ms).unwrap_or(0);
             self.shared.stats.add_latency(latency_ms, 1);
-            let mut last = self.conn.last_op();
-            last.op = Some(request.op);
-            last.cxid = request.cxid;
-            last.zxid = zxid;
-            last.response_ms = now_ms;
-            last.last_latency_ms = latency_ms;
-            last.latency.add(latency_ms, 1);
+            self.shared.large_bytes.fetch_sub(request.large, Relaxed);
+            self.note(request, zxid, latency_ms);
         }
         let done = i64::try_from(done).unwrap_or(i64::MAX);
         self.conn.stats.outstanding.fetch_sub(done, Relaxed);
@@ -432,6 +541,8 @@ impl Drop for Connection {
         // What the core still has will find no connection to answer.
         let left = i64::try_from(self.in_flight.len()).unwrap_or(i64::MAX);
         self.shared.stats.in_process.fetch_sub(left, Relaxed);
+        let large = self.in_flight.iter().map(|request| request.large).sum();
+        self.shared.large_bytes.fetch_sub(large, Relaxed);
         self.shared.watches.remove_conn(self.conn.id);
         self.shared.conns.close(&self.conn);
     }

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::conn::{Connection, End};
 use super::registry::Conn;
+use super::throttle::Asks;
 use crate::fourletter;
 use crate::shared::Shared;
 
@@ -55,7 +56,9 @@ async fn fill(connection: &mut Connection, len: usize) -> Result<(), End> {
 /// The session, or `None` when the connection asked for something else.
 async fn establish(connection: &mut Connection) -> Result<Option<SessionId>, End> {
     fill(connection, 4).await?;
-    let Some(first) = connection.input.first_chunk::<4>().copied() else { return Err(End::Eof) };
+    let Some(first) = connection.input.first_chunk::<4>().copied() else {
+        return Err(End::Eof);
+    };
     if let Some(word) = fourletter::Word::recognise(first) {
         let needs = 4 + word.argument_len();
         fill(connection, needs).await?;
@@ -83,7 +86,18 @@ async fn establish(connection: &mut Connection) -> Result<Option<SessionId>, End
 /// Passes the request on to the core; false when it is refused without asking.
 fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, End> {
     let (shared, conn) = (&connection.shared, &connection.conn);
-    conn.stats.heard_ms.store(shared.clock.mono_ms(), std::sync::atomic::Ordering::Relaxed);
+    conn.stats
+        .heard_ms
+        .store(shared.clock.mono_ms(), std::sync::atomic::Ordering::Relaxed);
+    let asks = if request.session_id == 0 {
+        Asks::NewSession
+    } else {
+        Asks::OldSession
+    };
+    if !shared.throttle.admit(asks, shared.clock.mono_ms()) {
+        tracing::debug!(remote = %conn.remote, "too many connection attempts; turned away");
+        return Err(End::Closed);
+    }
     let last_zxid = shared.read_tree().last_zxid();
     if request.last_zxid_seen > last_zxid {
         tracing::info!(remote = %conn.remote, seen = request.last_zxid_seen, ours = last_zxid,
@@ -91,10 +105,14 @@ fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, En
         return Err(End::Closed);
     }
     let config = &shared.config;
-    let timeout_ms =
-        request.time_out.clamp(config.min_session_timeout_ms, config.max_session_timeout_ms);
+    let timeout_ms = request
+        .time_out
+        .clamp(config.min_session_timeout_ms, config.max_session_timeout_ms);
     if request.session_id == 0 {
-        shared.inbox.request(Event::OpenSession { conn: conn.id, timeout_ms });
+        shared.inbox.request(Event::OpenSession {
+            conn: conn.id,
+            timeout_ms,
+        });
         return Ok(true);
     }
     let session = SessionId(request.session_id);
@@ -103,10 +121,15 @@ fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, En
         other.abort();
     }
     if password_matches(session, request.passwd) {
-        shared.inbox.request(Event::ResumeSession { conn: conn.id, session, timeout_ms });
+        shared.inbox.request(Event::ResumeSession {
+            conn: conn.id,
+            session,
+            timeout_ms,
+        });
     } else {
         tracing::warn!(remote = %conn.remote, %session, "wrong password for the session");
-        conn.outbox.push(|out| out.established = Some((SessionId(0), 0)));
+        conn.outbox
+            .push(|out| out.established = Some((SessionId(0), 0)));
     }
     Ok(true)
 }
@@ -123,7 +146,9 @@ async fn settle(
         if outgoing.abort {
             return Err(End::Closed);
         }
-        let Some((session, timeout_ms)) = outgoing.established.take() else { continue };
+        let Some((session, timeout_ms)) = outgoing.established.take() else {
+            continue;
+        };
         let accepted = (timeout_ms > 0).then_some((session, timeout_ms));
         let mut frame = Vec::with_capacity(64);
         // A server that is not read-only says so.

@@ -26,7 +26,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the address cannot be bound.
 pub(crate) fn bind(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -71,7 +75,10 @@ fn accept(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr, tasks: &m
     // A client that came by IPv4 is known by its IPv4 address, also on a socket for both.
     let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
     let config = &shared.config;
-    match shared.conns.open(remote, config.max_client_cnxns, config.max_cnxns) {
+    match shared
+        .conns
+        .open(remote, config.max_client_cnxns, config.max_cnxns)
+    {
         Ok(conn) => {
             let _slower_without = stream.set_nodelay(true);
             let established = shared.clock.now().wall_ms;

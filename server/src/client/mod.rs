@@ -6,3 +6,4 @@ pub(crate) mod handshake;
 pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod registry;
+pub(crate) mod throttle;

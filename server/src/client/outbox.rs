@@ -2,8 +2,8 @@
 //! pushes while it holds the tree exclusively, a connection's own task while it holds it shared:
 //! that order is the protocol's. Nobody waits here; who lets too much pile up is disconnected.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use menagerie_core::ids::SessionId;
@@ -64,7 +64,8 @@ impl Outbox {
 
     /// Wakes the connection's task.
     pub(crate) fn wake(&self) {
-        self.listed.store(false, std::sync::atomic::Ordering::Release);
+        self.listed
+            .store(false, std::sync::atomic::Ordering::Release);
         let waker = self.lock().waker.take();
         if let Some(waker) = waker {
             waker.wake();

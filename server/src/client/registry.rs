@@ -72,7 +72,10 @@ impl Conn {
     }
 
     pub(crate) fn last_op(&self) -> MutexGuard<'_, LastOp> {
-        self.stats.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops the connection.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use super::shim::cfg::{Role, ServerSpec};
+use menagerie_wire::text::cfg::{Role, ServerSpec};
 
 use super::error::{ConfigError, Origin, Severity, Warning};
 use super::load::read_properties;

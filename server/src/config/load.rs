@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::shim::properties;
+use menagerie_wire::text::properties;
 
 use super::error::{ConfigError, Origin, Severity, Warning, shown};
 use super::flags::{self, Flag};
@@ -348,7 +348,9 @@ pub(super) fn read_properties(path: &Path) -> Result<Vec<(usize, String, String)
         path: PathBuf::from(path),
         source,
     })?;
-    let entries = properties::parse(&bytes).map_err(|error| ConfigError::Syntax {
+    // Source: Properties.load(InputStream) — the file is ISO-8859-1 whatever it was written in.
+    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+    let entries = properties::parse_every(&text).map_err(|error| ConfigError::Syntax {
         path: PathBuf::from(path),
         line: error.line,
         reason: error.to_string(),

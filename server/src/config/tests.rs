@@ -701,3 +701,27 @@ fn completing_again_says_nothing_new() {
     assert_eq!(config.complete().unwrap().len(), 1);
     assert_eq!(config.max_session_timeout_ms, 2000);
 }
+
+#[test]
+fn the_file_is_a_properties_file() {
+    let setup =
+        Setup::minimal("! a comment\n  tickTime : 1\\\n   500\nmaxCnxns 7\n\nsnapCount = 9 \n");
+    let config = setup.config();
+    assert_eq!(
+        (config.tick_time_ms, config.max_cnxns, config.snap_count),
+        (1500, 7, 9)
+    );
+    assert_eq!(setup.warnings(), [""; 0]);
+    let error = Setup::minimal("tickTime=1\\u00zz\n").error();
+    assert!(
+        error.contains("zoo.cfg:3: \\u must be followed by"),
+        "{error}"
+    );
+    let setup = Setup::minimal("dataLogDir=/tmp/dät\n");
+    assert_eq!(setup.config().log_dir().to_str(), Some("/tmp/dÃ¤t"));
+    assert!(
+        setup.warnings()[0].contains(":3: dataLogDir: read as \"/tmp/dÃ¤t\": properties files")
+    );
+    let setup = Setup::minimal("dataLogDir=/tmp/d\\u00e4t\n");
+    assert_eq!(setup.config().log_dir().to_str(), Some("/tmp/dät"));
+}

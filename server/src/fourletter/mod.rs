@@ -58,10 +58,13 @@ pub(crate) async fn answer(shared: &Arc<Shared>, word: Word, argument: &[u8]) ->
         return Vec::new();
     }
     if !shared.config.four_letter_word_allowed(word.name()) {
-        tracing::warn!(word = word.name(),
-            "four-letter word refused; 4lw.commands.whitelist does not have it");
+        tracing::warn!(
+            word = word.name(),
+            "four-letter word refused; 4lw.commands.whitelist does not have it"
+        );
         let name = word.name();
-        return format!("{name} is not executed because it is not in the whitelist.\n").into_bytes();
+        return format!("{name} is not executed because it is not in the whitelist.\n")
+            .into_bytes();
     }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
@@ -104,7 +107,9 @@ pub(crate) async fn answer(shared: &Arc<Shared>, word: Word, argument: &[u8]) ->
 }
 
 fn set_trace_mask(shared: &Shared, argument: &[u8]) -> String {
-    let mask = argument.first_chunk::<8>().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    let mask = argument
+        .first_chunk::<8>()
+        .map_or(0, |bytes| i64::from_be_bytes(*bytes));
     shared.trace_mask.store(mask, Relaxed);
     mask.to_string()
 }

@@ -16,12 +16,18 @@ use crate::version;
 
 /// A number as Java prints a double.
 fn double(value: f64) -> String {
-    if value == value.trunc() { format!("{value:.1}") } else { format!("{value}") }
+    if value == value.trunc() {
+        format!("{value:.1}")
+    } else {
+        format!("{value}")
+    }
 }
 
 pub(super) fn conf(shared: &Shared) -> String {
     let port = shared.client_port.load(Relaxed);
-    shared.config.conf_text(port, shared.dirs.data_size(), shared.dirs.log_size())
+    shared
+        .config
+        .conf_text(port, shared.dirs.data_size(), shared.dirs.log_size())
 }
 
 pub(super) fn dirs(shared: &Shared) -> String {
@@ -32,12 +38,23 @@ pub(super) fn dirs(shared: &Shared) -> String {
 /// What a Java server says of its machine, as far as there is such a thing here.
 pub(super) fn envi() -> String {
     let var = |name: &str| std::env::var(name).unwrap_or_default();
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let read = |path: &str| {
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
     let dir = std::env::current_dir().unwrap_or_default();
     let memory = |key: &str| {
         let kib = read("/proc/meminfo")
             .lines()
-            .find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+            .find_map(|line| {
+                line.strip_prefix(key)?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .parse::<u64>()
+                    .ok()
+            })
             .unwrap_or_default();
         kib / 1024
     };
@@ -52,7 +69,15 @@ pub(super) fn envi() -> String {
         ("java.io.tmpdir", std::env::temp_dir().display().to_string()),
         ("java.compiler", "<NA>".to_owned()),
         ("os.name", "Linux".to_owned()),
-        ("os.arch", if cfg!(target_arch = "x86_64") { "amd64" } else { std::env::consts::ARCH }.to_owned()),
+        (
+            "os.arch",
+            if cfg!(target_arch = "x86_64") {
+                "amd64"
+            } else {
+                std::env::consts::ARCH
+            }
+            .to_owned(),
+        ),
         ("os.version", read("/proc/sys/kernel/osrelease")),
         ("user.name", var("USER")),
         ("user.home", var("HOME")),
@@ -80,7 +105,11 @@ pub(super) fn hash(shared: &Shared) -> String {
 /// ` /ip:port[ops](queued=…)`. Source: `ServerCnxn.dumpConnectionInfo`.
 fn connection(conn: &Conn, brief: bool) -> String {
     let stats = &conn.stats;
-    let interest = if stats.session.load(Relaxed) == 0 { 0 } else { 1 };
+    let interest = if stats.session.load(Relaxed) == 0 {
+        0
+    } else {
+        1
+    };
     let mut text = format!(
         " /{}[{interest}](queued={},recved={},sent={}",
         java_address(conn),
@@ -109,7 +138,10 @@ fn connection(conn: &Conn, brief: bool) -> String {
             last.response_ms,
             last.last_latency_ms,
             last.latency.min_ms,
-            last.latency.total_ms.checked_div(last.latency.count).unwrap_or_default(),
+            last.latency
+                .total_ms
+                .checked_div(last.latency.count)
+                .unwrap_or_default(),
             last.latency.max_ms
         );
     }
@@ -130,7 +162,9 @@ fn java_address(conn: &Conn) -> String {
 const fn op_name(op: i32) -> &'static str {
     match op {
         op_code::PING => "PING",
-        op_code::CREATE | op_code::CREATE2 | op_code::CREATE_TTL | op_code::CREATE_CONTAINER => "CREA",
+        op_code::CREATE | op_code::CREATE2 | op_code::CREATE_TTL | op_code::CREATE_CONTAINER => {
+            "CREA"
+        }
         op_code::DELETE | op_code::DELETE_CONTAINER => "DELE",
         op_code::SET_DATA => "SETD",
         op_code::SET_ACL => "SETA",
@@ -179,7 +213,11 @@ pub(super) fn stat(shared: &Shared) -> String {
 }
 
 pub(super) fn srvr(shared: &Shared) -> String {
-    format!("Zookeeper version: {}\n{}", version::built(), server_lines(shared))
+    format!(
+        "Zookeeper version: {}\n{}",
+        version::built(),
+        server_lines(shared)
+    )
 }
 
 /// Source: `ServerStats.toString`, `StatCommand`.
@@ -212,7 +250,11 @@ pub(super) fn wchs(shared: &Shared) -> String {
 
 fn sessions_of(shared: &Shared, conns: impl IntoIterator<Item = ConnId>) -> BTreeSet<SessionId> {
     let slots = shared.conns.slots();
-    conns.into_iter().filter_map(|id| slots.get(id)).map(|conn| conn.session()).collect()
+    conns
+        .into_iter()
+        .filter_map(|id| slots.get(id))
+        .map(|conn| conn.session())
+        .collect()
 }
 
 pub(super) fn wchc(shared: &Shared) -> String {
@@ -247,7 +289,12 @@ pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
     let buckets = sessions.buckets();
     let now = shared.clock.now();
     let mut text = "SessionTracker dump:\n".to_owned();
-    let _infallible = writeln!(text, "Session Sets ({})/({}):", buckets.len(), sessions.len());
+    let _infallible = writeln!(
+        text,
+        "Session Sets ({})/({}):",
+        buckets.len(),
+        sessions.len()
+    );
     for (at, ids) in buckets {
         let date = crate::java_date::format(now.wall_ms + at - now.mono_ms);
         let _infallible = writeln!(text, "{} expire at {date}:", ids.len());
@@ -256,8 +303,10 @@ pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
         }
     }
     text.push_str("ephemeral nodes dump:\n");
-    let owners: BTreeMap<i64, BTreeSet<String>> =
-        tree.ephemeral_owners().map(|owner| (owner, tree.ephemerals(owner).collect())).collect();
+    let owners: BTreeMap<i64, BTreeSet<String>> = tree
+        .ephemeral_owners()
+        .map(|owner| (owner, tree.ephemerals(owner).collect()))
+        .collect();
     let _infallible = writeln!(text, "Sessions with Ephemerals ({}):", owners.len());
     for (owner, paths) in owners {
         let _infallible = writeln!(text, "0x{owner:x}:");
@@ -272,7 +321,11 @@ pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
     for conn in &conns {
         let timeout = i64::from(conn.stats.timeout_ms.load(Relaxed));
         let ends = (conn.stats.heard_ms.load(Relaxed) + timeout) / tick * tick + tick;
-        let line = format!("\tip: /{} sessionId: {}", java_address(conn), conn.session());
+        let line = format!(
+            "\tip: /{} sessionId: {}",
+            java_address(conn),
+            conn.session()
+        );
         sets.entry(ends).or_default().push(line);
     }
     let _infallible = writeln!(text, "Connections Sets ({})/({}):", sets.len(), conns.len());
@@ -303,27 +356,60 @@ pub(super) fn mntr(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
         ("packets_received", stats.received.load(Relaxed).to_string()),
         ("packets_sent", stats.sent.load(Relaxed).to_string()),
         ("num_alive_connections", count(shared.conns.len())),
-        ("outstanding_requests", integer(stats.in_process.load(Relaxed).max(0))),
+        (
+            "outstanding_requests",
+            integer(stats.in_process.load(Relaxed).max(0)),
+        ),
         ("outstanding_changes", count(replica.outstanding_changes())),
         ("znode_count", count(tree.node_count())),
         ("watch_count", count(shared.watches.len())),
         ("ephemerals_count", count(tree.ephemeral_count())),
-        ("approximate_data_size", integer(tree.approximate_data_size())),
+        (
+            "approximate_data_size",
+            integer(tree.approximate_data_size()),
+        ),
         ("global_sessions", count(replica.sessions().len())),
         ("local_sessions", "0".to_owned()),
         ("open_file_descriptor_count", count(open)),
         ("max_file_descriptor_count", count(max)),
-        ("last_client_response_size", integer(stats.last_response_size.load(Relaxed))),
-        ("max_client_response_size", integer(stats.max_response_size.load(Relaxed))),
-        ("min_client_response_size", integer(stats.min_response_size.load(Relaxed))),
+        (
+            "last_client_response_size",
+            integer(stats.last_response_size.load(Relaxed)),
+        ),
+        (
+            "max_client_response_size",
+            integer(stats.max_response_size.load(Relaxed)),
+        ),
+        (
+            "min_client_response_size",
+            integer(stats.min_response_size.load(Relaxed)),
+        ),
         ("uptime", integer(shared.clock.mono_ms())),
-        ("fsync_threshold_exceed_count", stats.fsync_threshold_exceeded.load(Relaxed).to_string()),
-        ("auth_failed_count", stats.auth_failed.load(Relaxed).to_string()),
-        ("digest_mismatches_count", stats.digest_mismatches.load(Relaxed).to_string()),
-        ("connection_rejected", stats.connections_rejected.load(Relaxed).to_string()),
+        (
+            "fsync_threshold_exceed_count",
+            stats.fsync_threshold_exceeded.load(Relaxed).to_string(),
+        ),
+        (
+            "auth_failed_count",
+            stats.auth_failed.load(Relaxed).to_string(),
+        ),
+        (
+            "digest_mismatches_count",
+            stats.digest_mismatches.load(Relaxed).to_string(),
+        ),
+        (
+            "connection_rejected",
+            stats.connections_rejected.load(Relaxed).to_string(),
+        ),
         ("snap_count", stats.snapshots.load(Relaxed).to_string()),
-        ("large_requests_rejected", stats.large_requests_rejected.load(Relaxed).to_string()),
-        ("stale_sessions_expired", stats.stale_sessions_expired.load(Relaxed).to_string()),
+        (
+            "large_requests_rejected",
+            stats.large_requests_rejected.load(Relaxed).to_string(),
+        ),
+        (
+            "stale_sessions_expired",
+            stats.stale_sessions_expired.load(Relaxed).to_string(),
+        ),
         ("throttled_ops", stats.throttled.load(Relaxed).to_string()),
         ("connection_drop_probability", "0.0".to_owned()),
         ("outstanding_tls_handshake", "0".to_owned()),
@@ -341,8 +427,12 @@ pub(super) fn mntr(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
 fn descriptors() -> (usize, usize) {
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let max = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+    let max = limits.lines().find_map(|line| {
+        line.strip_prefix("Max open files")?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    });
     (open, max.unwrap_or(usize::MAX))
 }

@@ -53,9 +53,16 @@ impl CoreThread {
     }
 
     fn patience(&self, stopping: bool) -> Duration {
-        let until = self.replica.next_tick().saturating_sub(self.shared.clock.mono_ms());
+        let until = self
+            .replica
+            .next_tick()
+            .saturating_sub(self.shared.clock.mono_ms());
         let patience = Duration::from_millis(u64::try_from(until).unwrap_or(0)).min(MAX_WAIT);
-        if stopping { patience.min(Duration::from_millis(10)) } else { patience }
+        if stopping {
+            patience.min(Duration::from_millis(10))
+        } else {
+            patience
+        }
     }
 
     /// Events from disk come first, then time, then clients.
@@ -81,7 +88,10 @@ impl CoreThread {
         let due: Vec<_> = self.replica.sessions().due(now_ms).collect();
         for session in due {
             if let Some(conn) = self.shared.conns.of_session(session) {
-                let heard = conn.stats.heard_ms.load(std::sync::atomic::Ordering::Relaxed);
+                let heard = conn
+                    .stats
+                    .heard_ms
+                    .load(std::sync::atomic::Ordering::Relaxed);
                 self.replica.touch(session, heard);
             }
         }
@@ -97,7 +107,11 @@ impl CoreThread {
                     self.log.roll();
                     self.snapshots.start(&self.shared, &self.replica);
                 }
-                Effect::SessionResumed { conn, session, timeout_ms } => {
+                Effect::SessionResumed {
+                    conn,
+                    session,
+                    timeout_ms,
+                } => {
                     delivery.resumed(conn, session, timeout_ms);
                 }
                 Effect::Dropped { conn } => delivery.push(conn, |out| out.done += 1),
@@ -111,8 +125,11 @@ impl CoreThread {
 
     fn apply(&mut self, delivery: &mut Delivery<'_>) {
         while self.replica.has_committed() {
-            let mut tree =
-                self.shared.tree.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut tree = self
+                .shared
+                .tree
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             self.replica.apply_committed(
                 &mut tree,
                 &self.shared.watches,

@@ -24,7 +24,11 @@ pub(crate) struct Delivery<'a> {
 
 impl<'a> Delivery<'a> {
     pub(crate) fn new(shared: &'a Shared) -> Self {
-        Self { shared, touched: Vec::new(), event: Vec::new() }
+        Self {
+            shared,
+            touched: Vec::new(),
+            event: Vec::new(),
+        }
     }
 
     /// Wakes the tasks of the connections that got something.
@@ -121,7 +125,10 @@ impl Deliver for Delivery<'_> {
             self.push(conn.id, |out| out.abort = true);
         }
         if requester.is_none() {
-            self.shared.stats.stale_sessions_expired.fetch_add(1, Relaxed);
+            self.shared
+                .stats
+                .stale_sessions_expired
+                .fetch_add(1, Relaxed);
             tracing::info!(%session, "session expired");
         }
     }

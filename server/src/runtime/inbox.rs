@@ -101,7 +101,9 @@ impl Inbox {
         let mut state = self.lock();
         if state.batch.is_empty() && !timeout.is_zero() {
             state.idle = true;
-            state = match self.wake.wait_timeout_while(state, timeout, |state| state.batch.is_empty())
+            state = match self
+                .wake
+                .wait_timeout_while(state, timeout, |state| state.batch.is_empty())
             {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,

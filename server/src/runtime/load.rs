@@ -86,12 +86,17 @@ impl SnapshotSink for Builder {
         acl_id: i64,
         stat: StatPersisted,
     ) -> Result<(), String> {
-        self.tree.load_node(path, data, acl_id, stat).map_err(|error| error.to_string())
+        self.tree
+            .load_node(path, data, acl_id, stat)
+            .map_err(|error| error.to_string())
     }
 
     fn digest(&mut self, zxid: i64, version: i32, digest: i64) {
         if version == DIGEST_VERSION {
-            self.digest = Some(ZxidDigest { zxid, digest: digest as u64 });
+            self.digest = Some(ZxidDigest {
+                zxid,
+                digest: digest as u64,
+            });
         }
     }
 }
@@ -105,7 +110,11 @@ pub(crate) fn restore(
     let begun = Instant::now();
     let tail = recover::inspect(dirs)?;
     match &tail {
-        Tail::Torn { path, offset, last_zxid } => tracing::warn!(file = %path.display(), offset,
+        Tail::Torn {
+            path,
+            offset,
+            last_zxid,
+        } => tracing::warn!(file = %path.display(), offset,
             last_zxid = format_args!("0x{last_zxid:x}"),
             "cutting off an unfinished transaction at the log's end; nobody was told of it"),
         Tail::Empty { path } => {
@@ -117,7 +126,12 @@ pub(crate) fn restore(
 
     let options = config.tree_options(hash_seed);
     let (tree, sessions, digest) = (Tree::for_loading(options), BTreeMap::new(), None);
-    let mut builder = Builder { options, tree, sessions, digest };
+    let mut builder = Builder {
+        options,
+        tree,
+        sessions,
+        digest,
+    };
     let loaded = load_newest(dirs, &mut builder)?;
     let fresh = loaded.is_none();
     let zxid = match &loaded {
@@ -127,17 +141,27 @@ pub(crate) fn restore(
         }
         None => 0,
     };
-    let Builder { mut tree, mut sessions, digest, .. } = builder;
+    let Builder {
+        mut tree,
+        mut sessions,
+        digest,
+        ..
+    } = builder;
     if fresh {
         tree = Tree::new(options);
     } else if let Some((expected, actual)) = tree.finish_loading(zxid, digest) {
-        tracing::error!(expected = format_args!("{expected:x}"),
-            actual = format_args!("{actual:x}"), "the snapshot's digest differs from its contents");
+        tracing::error!(
+            expected = format_args!("{expected:x}"),
+            actual = format_args!("{actual:x}"),
+            "the snapshot's digest differs from its contents"
+        );
     }
     let replayed = replay(dirs, zxid, &mut tree, &mut sessions)?;
     drop_orphans(&mut tree, &sessions);
     tracing::info!(
-        snapshot = loaded.as_ref().map(|loaded| loaded.path.display().to_string()),
+        snapshot = loaded
+            .as_ref()
+            .map(|loaded| loaded.path.display().to_string()),
         replayed,
         zxid = format_args!("0x{:x}", tree.last_zxid()),
         nodes = tree.node_count(),
@@ -145,7 +169,12 @@ pub(crate) fn restore(
         took_ms = begun.elapsed().as_millis(),
         "database loaded"
     );
-    Ok(Restored { tree, sessions, replayed, fresh })
+    Ok(Restored {
+        tree,
+        sessions,
+        replayed,
+        fresh,
+    })
 }
 
 fn replay(
@@ -185,9 +214,12 @@ fn replay(
         if let Some((expected, actual)) = at_snapshot.or(at_txn) {
             mismatches += 1;
             if mismatches == 1 {
-                tracing::error!(zxid = format_args!("0x{:x}", logged.header.zxid),
-                    expected = format_args!("{expected:x}"), actual = format_args!("{actual:x}"),
-                    "the tree's digest differs from the one in the log");
+                tracing::error!(
+                    zxid = format_args!("0x{:x}", logged.header.zxid),
+                    expected = format_args!("{expected:x}"),
+                    actual = format_args!("{actual:x}"),
+                    "the tree's digest differs from the one in the log"
+                );
             }
         }
         replayed += 1;
@@ -200,14 +232,19 @@ fn replay(
 
 /// Ephemeral nodes of sessions that no longer are.
 fn drop_orphans(tree: &mut Tree, sessions: &BTreeMap<SessionId, i32>) {
-    let dead: Vec<i64> =
-        tree.ephemeral_owners().filter(|owner| !sessions.contains_key(&SessionId(*owner))).collect();
+    let dead: Vec<i64> = tree
+        .ephemeral_owners()
+        .filter(|owner| !sessions.contains_key(&SessionId(*owner)))
+        .collect();
     for owner in dead {
         let paths: Vec<String> = tree.ephemerals(owner).collect();
         let zxid = tree.last_zxid();
         for path in paths {
-            tracing::warn!(path, session = format_args!("0x{owner:x}"),
-                "removing an ephemeral node whose session is gone");
+            tracing::warn!(
+                path,
+                session = format_args!("0x{owner:x}"),
+                "removing an ephemeral node whose session is gone"
+            );
             let _has_children = tree.delete(&path, zxid);
         }
     }

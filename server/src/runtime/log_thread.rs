@@ -77,7 +77,10 @@ impl LogQueue {
         let mut state = self.lock();
         while state.tasks.is_empty() && !state.stop {
             state.idle = true;
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(&mut state.tasks, tasks);
         !tasks.is_empty()
@@ -164,9 +167,16 @@ impl LogThread {
         let limit_ms = self.shared.config.fsync_warning_threshold_ms;
         let took_ms = i64::try_from(stats.synced_in.as_millis()).unwrap_or(i64::MAX);
         if took_ms > limit_ms {
-            self.shared.stats.fsync_threshold_exceeded.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(took_ms, limit_ms, bytes = stats.bytes,
-                "syncing the transaction log took long; this delays every write");
+            self.shared
+                .stats
+                .fsync_threshold_exceeded
+                .fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                took_ms,
+                limit_ms,
+                bytes = stats.bytes,
+                "syncing the transaction log took long; this delays every write"
+            );
         }
         self.shared.inbox.urgent(Event::LogDurable { zxid });
         Ok(())

@@ -36,7 +36,10 @@ pub(crate) struct SnapshotWorker {
 
 impl SnapshotWorker {
     pub(crate) const fn new(dirs: DataDirs) -> Self {
-        Self { dirs, running: None }
+        Self {
+            dirs,
+            running: None,
+        }
     }
 
     /// Starts a snapshot of the tree as it is now.
@@ -45,20 +48,25 @@ impl SnapshotWorker {
         let sessions = replica.sessions().all();
         let dirs = self.dirs.clone();
         let for_thread = Arc::clone(shared);
-        let started = std::thread::Builder::new().name("snapshot".to_owned()).spawn(move || {
-            let shared = for_thread;
-            let begun = Instant::now();
-            match save(&shared, &dirs, &sessions, true) {
-                Ok(zxid) => {
-                    shared.stats.snapshots.fetch_add(1, Relaxed);
-                    tracing::info!(zxid = format_args!("0x{zxid:x}"),
-                        took_ms = begun.elapsed().as_millis(), "snapshot taken");
+        let started = std::thread::Builder::new()
+            .name("snapshot".to_owned())
+            .spawn(move || {
+                let shared = for_thread;
+                let begun = Instant::now();
+                match save(&shared, &dirs, &sessions, true) {
+                    Ok(zxid) => {
+                        shared.stats.snapshots.fetch_add(1, Relaxed);
+                        tracing::info!(
+                            zxid = format_args!("0x{zxid:x}"),
+                            took_ms = begun.elapsed().as_millis(),
+                            "snapshot taken"
+                        );
+                    }
+                    // The log still has everything; the next one may succeed.
+                    Err(error) => tracing::error!(%error, "snapshot failed"),
                 }
-                // The log still has everything; the next one may succeed.
-                Err(error) => tracing::error!(%error, "snapshot failed"),
-            }
-            shared.inbox.urgent(Event::SnapshotDone);
-        });
+                shared.inbox.urgent(Event::SnapshotDone);
+            });
         match started {
             Ok(handle) => self.running = Some(handle),
             Err(error) => {
@@ -98,8 +106,13 @@ pub(crate) fn save(
     let zxid = cursor.start_zxid();
     let compression = shared.config.snapshot_compression;
     let mut writer = SnapshotWriter::create(dirs, zxid, compression)?;
-    writer.begin(sessions.iter().map(|(id, timeout)| (id.0, *timeout)), acls.iter())?;
-    let mut slice = Slice { bytes: Vec::with_capacity(SLICE_BYTES * 2) };
+    writer.begin(
+        sessions.iter().map(|(id, timeout)| (id.0, *timeout)),
+        acls.iter(),
+    )?;
+    let mut slice = Slice {
+        bytes: Vec::with_capacity(SLICE_BYTES * 2),
+    };
     loop {
         let more = fill(&shared.read_tree(), &mut cursor, &mut slice);
         writer.write(&slice.bytes)?;
@@ -114,7 +127,10 @@ pub(crate) fn save(
     let tree = shared.read_tree();
     let (last, digest) = (tree.last_zxid(), tree.digest());
     drop(tree);
-    let digest = shared.config.digest_enabled.then_some((last, DIGEST_VERSION, digest as i64));
+    let digest = shared
+        .config
+        .digest_enabled
+        .then_some((last, DIGEST_VERSION, digest as i64));
     let last = shared.config.serialize_last_processed_zxid.then_some(zxid);
     writer.end(digest, last)?;
     writer.finish(true)?;
@@ -125,7 +141,13 @@ fn fill(tree: &Tree, cursor: &mut SnapshotCursor, slice: &mut Slice) -> bool {
     let end = Instant::now() + SLICE_TIME;
     let mut nodes = 0;
     cursor.advance(tree, |node| {
-        SnapshotWriter::encode_node(&mut slice.bytes, node.path, node.data, node.acl_id, node.stat);
+        SnapshotWriter::encode_node(
+            &mut slice.bytes,
+            node.path,
+            node.data,
+            node.acl_id,
+            node.stat,
+        );
         nodes += 1;
         slice.bytes.len() < SLICE_BYTES && (nodes % NODES_PER_LOOK != 0 || Instant::now() < end)
     })

@@ -1,4 +1,5 @@
 //! The log against itself: what is committed is read back, whatever the end of the file looks like.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +13,13 @@ use menagerie_wire::txn::{ErrorTxn, TxnHeader};
 use proptest::prelude::*;
 
 fn entry(zxid: i64, size: usize) -> Vec<u8> {
-    let header = TxnHeader { client_id: 7, cxid: 1, zxid, time: 3, op: -1 };
+    let header = TxnHeader {
+        client_id: 7,
+        cxid: 1,
+        zxid,
+        time: 3,
+        op: -1,
+    };
     let mut bytes = jute::to_vec(&header);
     jute::append(&mut bytes, &ErrorTxn { err: -101 });
     bytes.resize(bytes.len() + size, 0xA5);
@@ -26,7 +33,8 @@ fn dirs(dir: &tempfile::TempDir) -> DataDirs {
 fn write(dirs: &DataDirs, zxids: impl Iterator<Item = i64>, options: LogOptions) -> PathBuf {
     let mut log = TxnLog::new(dirs.log.clone(), options);
     for zxid in zxids {
-        log.append(zxid, &entry(zxid, usize::try_from(zxid % 40).unwrap())).unwrap();
+        log.append(zxid, &entry(zxid, usize::try_from(zxid % 40).unwrap()))
+            .unwrap();
         log.commit().unwrap();
     }
     dirs.logs().unwrap().pop().unwrap().1
@@ -36,7 +44,10 @@ fn read(dirs: &DataDirs, from: i64) -> Result<Vec<i64>, StorageError> {
     let mut iter = LogIter::open(dirs, from)?;
     let mut zxids = Vec::new();
     while let Some(entry) = iter.next_entry()? {
-        assert_eq!(entry.bytes, self::entry(entry.header.zxid, (entry.header.zxid % 40) as usize));
+        assert_eq!(
+            entry.bytes,
+            self::entry(entry.header.zxid, (entry.header.zxid % 40) as usize)
+        );
         zxids.push(entry.header.zxid);
     }
     Ok(zxids)
@@ -53,7 +64,10 @@ fn used(path: &PathBuf) -> Vec<u8> {
 fn entries_come_back_over_several_files_from_any_zxid() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = dirs(&dir);
-    let options = LogOptions { size_limit_bytes: Some(300), ..LogOptions::default() };
+    let options = LogOptions {
+        size_limit_bytes: Some(300),
+        ..LogOptions::default()
+    };
     write(&dirs, 1..=50, options);
     assert!(dirs.logs().unwrap().len() > 5);
     for from in [1, 2, 17, 50, 51] {
@@ -65,7 +79,10 @@ fn entries_come_back_over_several_files_from_any_zxid() {
 fn without_preallocation_the_file_holds_nothing_but_entries() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = dirs(&dir);
-    let options = LogOptions { prealloc_bytes: 0, ..LogOptions::default() };
+    let options = LogOptions {
+        prealloc_bytes: 0,
+        ..LogOptions::default()
+    };
     let path = write(&dirs, 1..=3, options);
     assert_eq!(fs::metadata(&path).unwrap().len(), used(&path).len() as u64);
     assert_eq!(recover::inspect(&dirs).unwrap(), Tail::Clean);
@@ -87,7 +104,11 @@ fn a_file_cut_anywhere_keeps_every_entry_before_the_cut() {
             let mut bytes = whole[..cut].to_vec();
             bytes.resize(cut + padding, 0);
             fs::write(&path, &bytes).unwrap();
-            let complete = ends.iter().filter(|end| **end <= cut).count().saturating_sub(1);
+            let complete = ends
+                .iter()
+                .filter(|end| **end <= cut)
+                .count()
+                .saturating_sub(1);
             if let Ok(tail) = recover::inspect(&dirs) {
                 recover::repair(&tail).unwrap();
             } else {
@@ -96,7 +117,11 @@ fn a_file_cut_anywhere_keeps_every_entry_before_the_cut() {
                 continue;
             }
             let expected: Vec<i64> = (1..=complete as i64).collect();
-            assert_eq!(read(&dirs, 0).unwrap(), expected, "cut {cut} padding {padding}");
+            assert_eq!(
+                read(&dirs, 0).unwrap(),
+                expected,
+                "cut {cut} padding {padding}"
+            );
             if path.exists() {
                 assert_eq!(recover::inspect(&dirs).unwrap(), Tail::Clean, "cut {cut}");
             }
@@ -114,7 +139,13 @@ fn damage_before_whole_entries_is_refused_with_its_place() {
     bytes[second + 20] ^= 1;
     fs::write(&path, &bytes).unwrap();
     let error = recover::inspect(&dirs).unwrap_err();
-    let StorageError::Corrupt { offset, last_zxid, ref reason, .. } = error else {
+    let StorageError::Corrupt {
+        offset,
+        last_zxid,
+        ref reason,
+        ..
+    } = error
+    else {
         panic!("{error}")
     };
     assert_eq!((offset, last_zxid), (second as u64, 1));
@@ -125,7 +156,10 @@ fn damage_before_whole_entries_is_refused_with_its_place() {
 fn truncation_keeps_the_named_transaction_and_nothing_behind_it() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = dirs(&dir);
-    let options = LogOptions { size_limit_bytes: Some(300), ..LogOptions::default() };
+    let options = LogOptions {
+        size_limit_bytes: Some(300),
+        ..LogOptions::default()
+    };
     write(&dirs, 1..=50, options);
     recover::truncate(&dirs, 33).unwrap();
     assert_eq!(read(&dirs, 0).unwrap(), (1..=33).collect::<Vec<_>>());

@@ -1,4 +1,5 @@
 //! Snapshots against themselves, plain and compressed, whole and damaged.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::fs;
 
@@ -33,7 +34,12 @@ impl SnapshotSink for Contents {
         acl_id: i64,
         stat: StatPersisted,
     ) -> Result<(), String> {
-        self.nodes.push((path.to_owned(), data.map(<[u8]>::to_vec), acl_id, stat.czxid));
+        self.nodes.push((
+            path.to_owned(),
+            data.map(<[u8]>::to_vec),
+            acl_id,
+            stat.czxid,
+        ));
         Ok(())
     }
     fn digest(&mut self, zxid: i64, version: i32, digest: i64) {
@@ -47,19 +53,34 @@ fn write(dirs: &DataDirs, zxid: i64, compression: Compression, nodes: usize) -> 
         acls: vec![(1, 2)],
         nodes: (0..nodes)
             .map(|i| {
-                let path = if i == 0 { String::new() } else { format!("/n{i}") };
+                let path = if i == 0 {
+                    String::new()
+                } else {
+                    format!("/n{i}")
+                };
                 let data = [None, Some(vec![]), Some(vec![7; i * 10])][i % 3].clone();
                 (path, data, if i % 2 == 0 { -1 } else { 1 }, i as i64)
             })
             .collect(),
         digest: Some((zxid, 2, -5)),
     };
-    let acls = [(1, vec![Acl::new(1, "world", "anyone"), Acl::new(31, "digest", "a:b")])];
+    let acls = [(
+        1,
+        vec![
+            Acl::new(1, "world", "anyone"),
+            Acl::new(31, "digest", "a:b"),
+        ],
+    )];
     let mut writer = SnapshotWriter::create(dirs, zxid, compression).unwrap();
-    writer.begin(contents.sessions.iter().copied(), acls.iter()).unwrap();
+    writer
+        .begin(contents.sessions.iter().copied(), acls.iter())
+        .unwrap();
     for (path, data, acl_id, czxid) in &contents.nodes {
         let mut bytes = Vec::new();
-        let stat = StatPersisted { czxid: *czxid, ..StatPersisted::default() };
+        let stat = StatPersisted {
+            czxid: *czxid,
+            ..StatPersisted::default()
+        };
         SnapshotWriter::encode_node(&mut bytes, path, data.as_deref(), *acl_id, &stat);
         writer.write(&bytes).unwrap();
     }
@@ -116,7 +137,10 @@ fn when_no_snapshot_can_be_read_the_newest_ones_error_is_told() {
     write(&dirs, 5, Compression::None, 10);
     fs::write(dirs.data.join("snapshot.5"), b"rubbish").unwrap();
     let error = load_newest(&dirs, &mut Contents::default()).unwrap_err();
-    assert!(matches!(error, StorageError::NoValidSnapshot { .. }), "{error}");
+    assert!(
+        matches!(error, StorageError::NoValidSnapshot { .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("snapshot.5"), "{error}");
 }
 
@@ -139,7 +163,9 @@ fn purging_keeps_the_log_that_the_oldest_kept_snapshot_needs() {
         fs::write(dirs.log.join(format!("log.{zxid:x}")), b"").unwrap();
     }
     let removed = purge::purge(&dirs, 1).unwrap();
-    let names: Vec<_> =
-        removed.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    let names: Vec<_> = removed
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
     assert_eq!(names, ["snapshot.14", "snapshot.a", "log.1", "log.b"]);
 }

@@ -566,10 +566,10 @@ impl Prep {
         ) else {
             return Ok(());
         };
-        let (limits, stats) = (
-            quota::StatsTrack::parse(&limits),
-            quota::StatsTrack::parse(&stats),
-        );
+        let parse = |text: &str| {
+            quota::StatsTrack::try_parse(text).map_err(|_| ErrorCode::MarshallingError)
+        };
+        let (limits, stats) = (parse(&limits)?, parse(&stats)?);
         if quota::exceeds_hard_limit(&limits, &stats, count, bytes) {
             return Err(ErrorCode::QuotaExceeded);
         }

@@ -140,7 +140,7 @@ impl Tree {
             free: Vec::new(),
             len: 0,
             index: PathIndex::new(options.hash_seed),
-            acls: AclTable::new(),
+            acls: AclTable::with_seed(options.hash_seed),
             ephemerals: HashMap::with_hasher(FixedState::default()),
             containers: HashSet::with_hasher(FixedState::default()),
             ttls: HashSet::with_hasher(FixedState::default()),
