@@ -1,0 +1,291 @@
+//! Owns a server under test: configuration, data directory, start, stop, kill, restart on the same
+//! port and data. May start processes. Must not speak the client protocol beyond `srvr`.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
+
+use crate::guard;
+use crate::programs::Programs;
+
+/// How long a server may take to serve.
+const START: Duration = Duration::from_secs(60);
+/// How long a server may take to end after SIGTERM.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// Apache ZooKeeper.
+    Apache,
+    /// This project's server.
+    Menagerie,
+}
+
+impl Kind {
+    /// For people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Apache => "Apache",
+            Self::Menagerie => "Menagerie",
+        }
+    }
+}
+
+/// What a server is configured with, besides directory and port.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Lines of zoo.cfg, `key=value`.
+    pub(crate) lines: Vec<String>,
+    /// Java flags, `-Dkey=value`: arguments for Apache, `JVMFLAGS` for Menagerie.
+    pub(crate) flags: Vec<String>,
+}
+
+impl Settings {
+    /// Settings from string slices.
+    pub(crate) fn new(lines: &[&str], flags: &[&str]) -> Self {
+        let own = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect();
+        Self {
+            lines: own(lines),
+            flags: own(flags),
+        }
+    }
+}
+
+/// A data directory and the process that serves it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    kind: Kind,
+    programs: Programs,
+    settings: Settings,
+    /// Removed at the end, unless the directory came from outside.
+    _own: Option<tempfile::TempDir>,
+    home: PathBuf,
+    address: SocketAddr,
+    running: Option<Child>,
+}
+
+/// A loopback address nobody listens on at the moment.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+impl Server {
+    /// A server with an empty directory of its own, not started yet.
+    pub(crate) fn new(kind: Kind, programs: &Programs, settings: Settings) -> Result<Self> {
+        let own = tempfile::Builder::new()
+            .prefix("menagerie-compat-")
+            .tempdir()?;
+        let mut server = Self::at(kind, programs, settings, own.path())?;
+        server._own = Some(own);
+        Ok(server)
+    }
+
+    /// A server whose data is below `home`, which must exist.
+    pub(crate) fn at(
+        kind: Kind,
+        programs: &Programs,
+        settings: Settings,
+        home: &Path,
+    ) -> Result<Self> {
+        if kind == Kind::Menagerie {
+            programs.require_menagerie()?;
+        }
+        Ok(Self {
+            kind,
+            programs: programs.clone(),
+            settings,
+            _own: None,
+            home: home.to_owned(),
+            address: free_address()?,
+            running: None,
+        })
+    }
+
+    /// A started server; see [`Self::new`].
+    pub(crate) fn started(kind: Kind, programs: &Programs, settings: Settings) -> Result<Self> {
+        let mut server = Self::new(kind, programs, settings)?;
+        server.start()?;
+        Ok(server)
+    }
+
+    /// Which server this is.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `dataDir`.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
+    /// The process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(Child::id)
+    }
+
+    /// Everything the server has printed since its first start.
+    pub(crate) fn log(&self) -> String {
+        let bytes = fs::read(self.home.join("server.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Replaces the settings; they count from the next start.
+    pub(crate) fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// Starts the process without waiting until it serves.
+    pub(crate) fn spawn(&mut self) -> Result<()> {
+        ensure!(self.running.is_none(), "already running");
+        let config = self.home.join("zoo.cfg");
+        let mut text = format!(
+            "dataDir={}\nclientPortAddress={}\nclientPort={}\n",
+            self.data_dir().display(),
+            self.address.ip(),
+            self.address.port()
+        );
+        for line in &self.settings.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        fs::write(&config, text)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.home.join("server.log"))?;
+        let mut command = match self.kind {
+            Kind::Apache => {
+                let mut command = guard::dying_with_us(&self.programs.java)?;
+                command
+                    .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+                    .arg("-Dzookeeper.admin.enableServer=false")
+                    .args(&self.settings.flags)
+                    .args(["-cp", &self.programs.class_path])
+                    .arg("org.apache.zookeeper.server.ZooKeeperServerMain");
+                command
+            }
+            Kind::Menagerie => {
+                let mut command = guard::dying_with_us(&self.programs.menagerie)?;
+                command.env("JVMFLAGS", self.settings.flags.join(" "));
+                command
+            }
+        };
+        let child = command
+            .arg(&config)
+            .current_dir(&self.home)
+            .env_remove("SERVER_JVMFLAGS")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        self.running = Some(child);
+        Ok(())
+    }
+
+    /// Starts it and waits until it serves.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        self.spawn()?;
+        let begin = Instant::now();
+        while !serves(self.address) {
+            if let Some(status) = self.exited()? {
+                bail!(
+                    "{} ended with {status}: {}",
+                    self.kind.name(),
+                    self.log_tail()
+                );
+            }
+            if begin.elapsed() > START {
+                bail!("{} does not serve: {}", self.kind.name(), self.log_tail());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// The exit status if the process has ended by itself.
+    pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        let Some(child) = self.running.as_mut() else {
+            bail!("not started");
+        };
+        Ok(child.try_wait()?)
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait_exit(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.exited()? {
+                self.running = None;
+                return Ok(status);
+            }
+            ensure!(
+                begin.elapsed() < limit,
+                "{} goes on running",
+                self.kind.name()
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it with SIGTERM.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        if let Some(child) = &self.running {
+            guard::send(child.id(), Signal::TERM);
+            self.wait_exit(STOP)?;
+        }
+        Ok(())
+    }
+
+    /// Ends it with SIGKILL.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.running.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// The end of its output, for messages.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        let tail = lines
+            .get(lines.len().saturating_sub(6)..)
+            .unwrap_or_default();
+        tail.join("\n    ")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+fn serves(address: SocketAddr) -> bool {
+    four_letter(address, "srvr").is_ok_and(|answer| answer.contains("Mode:"))
+}
+
+/// What a server answers to a four-letter word.
+pub(crate) fn four_letter(address: SocketAddr, word: &str) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
