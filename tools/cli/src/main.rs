@@ -3,6 +3,7 @@
 mod bench;
 mod client;
 mod compare;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,12 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Measure Apache ZooKeeper and Menagerie interleaved and print the table of ratios
     Compare(compare::CompareArgs),
+    /// Operate on nodes, as zkCli.sh does: one command, or many interactively
+    #[command(visible_alias = "cli", disable_help_flag = true)]
+    Shell {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Become another program that is killed when this one's parent ends
     #[command(hide = true)]
     ExecGuarded {
@@ -34,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::main(&args),
         Command::Compare(args) => compare::main(&args),
+        Command::Shell { words } => shell::main(&words),
         Command::ExecGuarded { command_line } => {
             compare::guard::exec_guarded(&command_line).map(|()| ExitCode::SUCCESS)
         }
