@@ -1,11 +1,13 @@
 //! Owns the files that hold one number: epochs and myid. Source: `QuorumPeer.writeLongToFile`.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
 use crate::StorageError;
-use crate::dirs::sync_dir;
+use crate::disk::{Access, Disk, FileReader, StdDisk};
+
+/// More than any number takes; a larger file was put there by mistake.
+const LEN_MAX: u64 = 256;
 
 /// The epoch that this server follows or leads.
 pub const CURRENT_EPOCH: &str = "currentEpoch";
@@ -17,8 +19,21 @@ pub const ACCEPTED_EPOCH: &str = "acceptedEpoch";
 /// # Errors
 /// When it cannot be read or holds no number.
 pub fn read(dir: &Path, name: &str) -> Result<Option<i64>, StorageError> {
+    read_on(&StdDisk, dir, name)
+}
+
+/// As [`read`], on any disk.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_on(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<i64>, StorageError> {
     let path = dir.join(name);
-    let text = match fs::read_to_string(&path) {
+    let text = disk.open(&path, Access::Read).and_then(|file| {
+        let mut text = Vec::new();
+        FileReader::new(file).take(LEN_MAX).read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    });
+    let text = match text {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StorageError::io("read", path)(error)),
@@ -34,17 +49,32 @@ pub fn read(dir: &Path, name: &str) -> Result<Option<i64>, StorageError> {
 /// # Errors
 /// When the system cannot.
 pub fn write(dir: &Path, name: &str, number: i64) -> Result<(), StorageError> {
+    write_on(&StdDisk, dir, name, number)
+}
+
+/// As [`write`], on any disk.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_on(disk: &dyn Disk, dir: &Path, name: &str, number: i64) -> Result<(), StorageError> {
     let path = dir.join(name);
     let aside = dir.join(format!("{name}.tmp"));
-    let mut file = File::create(&aside).map_err(StorageError::io("create", &aside))?;
-    write!(file, "{number}").map_err(StorageError::io("write", &aside))?;
-    file.sync_all().map_err(StorageError::io("sync", &aside))?;
-    fs::rename(&aside, &path).map_err(StorageError::io("rename to", &path))?;
-    sync_dir(dir)
+    let file = disk
+        .create(&aside)
+        .map_err(StorageError::io("create", &aside))?;
+    let text = number.to_string();
+    file.write_all_at(text.as_bytes(), 0)
+        .map_err(StorageError::io("write", &aside))?;
+    file.sync_data().map_err(StorageError::io("sync", &aside))?;
+    disk.rename(&aside, &path)
+        .map_err(StorageError::io("rename to", &path))?;
+    disk.sync_dir(dir).map_err(StorageError::io("sync", dir))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -57,6 +87,9 @@ mod tests {
         fs::write(dir.path().join("myid"), " 3\n").unwrap();
         assert_eq!(read(dir.path(), "myid").unwrap(), Some(3));
         fs::write(dir.path().join("myid"), "three").unwrap();
-        assert!(matches!(read(dir.path(), "myid"), Err(StorageError::NotANumber { .. })));
+        assert!(matches!(
+            read(dir.path(), "myid"),
+            Err(StorageError::NotANumber { .. })
+        ));
     }
 }

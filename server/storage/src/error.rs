@@ -71,6 +71,14 @@ pub enum StorageError {
         /// The file.
         path: PathBuf,
     },
+    /// An entry that no reader would accept.
+    #[error("the log entry of zxid 0x{zxid:x} has {len} bytes, which cannot be read back")]
+    EntryLength {
+        /// Its transaction.
+        zxid: i64,
+        /// Its bytes.
+        len: usize,
+    },
     /// A number file with something else in it.
     #[error("{} does not hold a number: {text:?}", path.display())]
     NotANumber {
@@ -88,7 +96,11 @@ impl StorageError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// Whether the disk is full.

@@ -1,6 +1,6 @@
 //! Owns which files may go. Source: `PurgeTxnLog.purge`.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::{DataDirs, StorageError};
@@ -17,15 +17,26 @@ pub const RETAIN_MIN: usize = 3;
 pub fn removable(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, StorageError> {
     let retain = retain.max(RETAIN_MIN);
     let snapshots = dirs.snapshots()?;
-    let valid = snapshots.iter().filter(|(_, path)| crate::snapshot::read::looks_valid(path));
+    let valid = snapshots
+        .iter()
+        .filter(|(_, path)| crate::snapshot::read::looks_valid_on(&**dirs.disk(), path));
     let kept: Vec<i64> = valid.take(retain).map(|(zxid, _)| *zxid).collect();
-    let Some(&oldest) = kept.last() else { return Ok(Vec::new()) };
+    let Some(&oldest) = kept.last() else {
+        return Ok(Vec::new());
+    };
     let logs = dirs.logs()?;
-    let needed = logs.iter().rev().map(|(start, _)| *start).find(|start| *start <= oldest);
+    let needed = logs
+        .iter()
+        .rev()
+        .map(|(start, _)| *start)
+        .find(|start| *start <= oldest);
     let needed = needed.unwrap_or(oldest);
     let old_snapshots = snapshots.into_iter().filter(|(zxid, _)| *zxid < oldest);
     let old_logs = logs.into_iter().filter(|(start, _)| *start < needed);
-    Ok(old_snapshots.chain(old_logs).map(|(_, path)| path).collect())
+    Ok(old_snapshots
+        .chain(old_logs)
+        .map(|(_, path)| path)
+        .collect())
 }
 
 /// Deletes what [`removable`] names and returns it.
@@ -35,7 +46,13 @@ pub fn removable(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, Storage
 pub fn purge(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, StorageError> {
     let files = removable(dirs, retain)?;
     for path in &files {
-        fs::remove_file(path).map_err(StorageError::io("remove", path))?;
+        match dirs.disk().remove(path) {
+            // Someone else's purge was faster.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(StorageError::io("remove", path)(error));
+            }
+            _ => {}
+        }
     }
     Ok(files)
 }

@@ -1,24 +1,31 @@
 //! Owns choosing and reading snapshots. Source: `FileSnap.deserialize`, `SnapStream`.
 
-use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek as _, SeekFrom};
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use menagerie_wire::data::{Acl, Id, StatPersisted};
-use menagerie_wire::jute::{decode_all, java_string};
-use menagerie_wire::txn::SNAPSHOT_MAGIC;
+use menagerie_wire::data::{Acl, StatPersisted};
+use menagerie_wire::jute::{Decode, decode_prefix, java_string};
+use menagerie_wire::txn::{DIGEST_VERSION, SNAPSHOT_MAGIC};
 use simd_adler32::Adler32;
 
 use super::{Compression, SLASH, snappy};
+use crate::disk::{Access, Disk, FileReader, StdDisk};
+use crate::window::Window;
 use crate::{DataDirs, StorageError};
 
 /// Snapshots that are tried at most. Source: `FileSnap.deserialize`.
 const TRY_MAX: usize = 100;
-/// The longest string or buffer that is believed.
+/// The longest string, buffer or ACL that is believed.
 const FIELD_MAX: usize = 256 << 20;
-/// Bytes of a `StatPersisted`.
-const STAT_LEN: usize = 60;
+/// Bytes of the file header.
+const HEADER_LEN: usize = 16;
+/// Bytes of a node behind its data: ACL id and stat.
+const NODE_END: usize = 8 + 60;
+/// Bytes of a checksum and its end mark.
+const SEAL_LEN: usize = 8 + 5;
+/// More than the digest, the last zxid and their seals take.
+const TAIL_MAX: usize = 4096;
 
 /// Takes a snapshot's contents, in the file's order.
 pub trait SnapshotSink {
@@ -57,86 +64,132 @@ pub struct Loaded {
 /// Whether a file looks like a whole snapshot at a glance. Source: `SnapStream.isValidSnapshot`.
 #[must_use]
 pub fn looks_valid(path: &Path) -> bool {
+    looks_valid_on(&StdDisk, path)
+}
+
+/// As [`looks_valid`], on any disk.
+#[must_use]
+pub fn looks_valid_on(disk: &dyn Disk, path: &Path) -> bool {
     let glance = || -> io::Result<bool> {
-        let mut file = File::open(path)?;
-        let mut magic = [0; 8];
+        let file = disk.open(path, Access::Read)?;
+        let len = file.len()?;
+        let is = |expected: &[u8], offset: u64| -> io::Result<bool> {
+            let mut bytes = vec![0; expected.len()];
+            Ok(file.read_at(&mut bytes, offset)? == bytes.len() && bytes == expected)
+        };
         match Compression::of(path) {
-            Compression::Gzip => {
-                file.read_exact(&mut magic[..2])?;
-                Ok(magic.starts_with(&[0x1f, 0x8b]))
-            }
-            Compression::Snappy => {
-                file.read_exact(&mut magic)?;
-                Ok(snappy::HEADER.starts_with(&magic))
-            }
-            Compression::None => {
-                if file.metadata()?.len() < 10 {
-                    return Ok(false);
-                }
-                let mut end = [0; 5];
-                file.seek(SeekFrom::End(-5))?;
-                file.read_exact(&mut end)?;
-                Ok(end == SLASH)
-            }
+            Compression::Gzip => is(&[0x1f, 0x8b], 0),
+            Compression::Snappy => is(&snappy::MAGIC, 0),
+            Compression::None => Ok(len >= 10 && is(&SLASH, len - SLASH.len() as u64)?),
         }
     };
     glance().unwrap_or(false)
 }
 
-/// Reads the newest snapshot that is whole. `None` when there is none at all.
+/// Reads the newest snapshot that is whole. `None` when there is none at all; an empty file is
+/// none, since the server that made it had not begun to write.
 ///
 /// # Errors
-/// [`StorageError::NoValidSnapshot`] when there are some and none can be read.
+/// [`StorageError::NoValidSnapshot`] when there are some and none can be read. Apache's server
+/// takes files that are evidently cut off for no snapshot at all, and may start with an empty
+/// database then; that is a deliberate difference.
 pub fn load_newest(
     dirs: &DataDirs,
     sink: &mut impl SnapshotSink,
 ) -> Result<Option<Loaded>, StorageError> {
-    let files = dirs.snapshots()?;
+    let disk = &**dirs.disk();
     let mut skipped: Vec<(PathBuf, StorageError)> = Vec::new();
-    for (zxid, path) in files.into_iter().take(TRY_MAX) {
-        if !looks_valid(&path) {
-            let reason = "it is not whole".to_owned();
-            let error = StorageError::Unusable { path: path.clone(), reason };
-            tracing::warn!(%error, "skipping a snapshot");
-            skipped.push((path, error));
-            continue;
-        }
+    let mut tried = 0;
+    for (zxid, path) in dirs.snapshots()? {
         sink.reset();
-        match load_file(&path, sink) {
+        let result = if looks_valid_on(disk, &path) {
+            tried += 1;
+            load_file_on(disk, &path, sink)
+        } else if is_empty(disk, &path) {
+            tracing::warn!(file = %path.display(), "ignoring an empty snapshot");
+            continue;
+        } else {
+            let reason = "it is not whole".to_owned();
+            Err(StorageError::Unusable {
+                path: path.clone(),
+                reason,
+            })
+        };
+        match result {
             Ok(()) => {
-                let skipped = skipped.into_iter().map(|(path, error)| (path, error.to_string()));
-                return Ok(Some(Loaded { zxid, path, skipped: skipped.collect() }));
+                let skipped = skipped
+                    .into_iter()
+                    .map(|(path, error)| (path, error.to_string()));
+                return Ok(Some(Loaded {
+                    zxid,
+                    path,
+                    skipped: skipped.collect(),
+                }));
             }
             Err(error) => {
                 tracing::warn!(%error, "skipping a snapshot");
                 skipped.push((path, error));
             }
         }
+        if tried == TRY_MAX {
+            break;
+        }
     }
     sink.reset();
     match skipped.into_iter().next() {
         None => Ok(None),
-        Some((_, newest)) => {
-            Err(StorageError::NoValidSnapshot { dir: dirs.data.clone(), newest: Box::new(newest) })
-        }
+        Some((_, newest)) => Err(StorageError::NoValidSnapshot {
+            dir: dirs.data.clone(),
+            newest: Box::new(newest),
+        }),
     }
 }
 
-/// Reads one snapshot.
+fn is_empty(disk: &dyn Disk, path: &Path) -> bool {
+    disk.open(path, Access::Read)
+        .and_then(|file| file.is_empty())
+        .unwrap_or(false)
+}
+
+/// Reads one snapshot of the file system.
 ///
 /// # Errors
 /// When it cannot be read, is damaged, or `sink` refuses a node.
 pub fn load_file(path: &Path, sink: &mut impl SnapshotSink) -> Result<(), StorageError> {
-    let file = File::open(path).map_err(StorageError::io("open", path))?;
-    let file = BufReader::with_capacity(256 << 10, file);
-    let inner: Box<dyn Read> = match Compression::of(path) {
-        Compression::None => Box::new(file),
-        Compression::Gzip => Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(file))),
+    load_file_on(&StdDisk, path, sink)
+}
+
+/// As [`load_file`], on any disk.
+///
+/// # Errors
+/// As [`load_file`].
+pub fn load_file_on(
+    disk: &dyn Disk,
+    path: &Path,
+    sink: &mut impl SnapshotSink,
+) -> Result<(), StorageError> {
+    let file = disk
+        .open(path, Access::Read)
+        .map_err(StorageError::io("open", path))?;
+    let file = FileReader::new(file);
+    let buffered = |file| BufReader::with_capacity(64 << 10, file);
+    match Compression::of(path) {
+        Compression::None => load(file, path, sink),
+        Compression::Gzip => load(MultiGzDecoder::new(buffered(file)), path, sink),
         Compression::Snappy => {
-            Box::new(snappy::Reader::new(file).map_err(StorageError::io("read", path))?)
+            let stream = snappy::Reader::new(buffered(file));
+            load(stream.map_err(StorageError::io("read", path))?, path, sink)
         }
+    }
+}
+
+fn load(stream: impl Read, path: &Path, sink: &mut impl SnapshotSink) -> Result<(), StorageError> {
+    let mut source = Source {
+        window: Window::new(stream),
+        path,
+        checksum: Adler32::new(),
+        offset: 0,
     };
-    let mut source = Source { inner, path, checksum: Adler32::new(), offset: 0, field: Vec::new() };
     source.header()?;
     source.sessions(sink)?;
     source.acls(sink)?;
@@ -145,19 +198,31 @@ pub fn load_file(path: &Path, sink: &mut impl SnapshotSink) -> Result<(), Storag
     source.tail(sink)
 }
 
-struct Source<'a> {
-    inner: Box<dyn Read>,
+struct Source<'a, R> {
+    window: Window<R>,
     path: &'a Path,
     checksum: Adler32,
+    /// Uncompressed bytes taken so far.
     offset: u64,
-    field: Vec<u8>,
 }
 
-impl Source<'_> {
+/// The big-endian number at `at`; the caller has made sure that it is there.
+fn int_at(bytes: &[u8], at: usize) -> i32 {
+    let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.map_or(0, |bytes| i32::from_be_bytes(*bytes))
+}
+
+fn long_at(bytes: &[u8], at: usize) -> i64 {
+    let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    bytes.map_or(0, |bytes| i64::from_be_bytes(*bytes))
+}
+
+impl<R: Read> Source<'_, R> {
     fn corrupt(&self, reason: impl Into<String>) -> StorageError {
+        let (path, offset) = (self.path.to_owned(), self.offset);
         StorageError::Corrupt {
-            path: self.path.to_owned(),
-            offset: self.offset,
+            path,
+            offset,
             reason: reason.into(),
             last_zxid: 0,
         }
@@ -171,158 +236,179 @@ impl Source<'_> {
         }
     }
 
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], StorageError> {
-        let mut bytes = [0; N];
-        self.inner.read_exact(&mut bytes).map_err(|error| self.failed(error))?;
-        self.checksum.write(&bytes);
-        self.offset += N as u64;
-        Ok(bytes)
+    /// Makes sure that `len` bytes are at hand.
+    fn need(&mut self, len: usize) -> Result<(), StorageError> {
+        match self.window.want(len) {
+            Ok(bytes) if bytes.len() == len => Ok(()),
+            Ok(_) => Err(self.corrupt("the file ends too early")),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Leaves `len` bytes behind that are at hand.
+    fn take(&mut self, len: usize) {
+        self.checksum
+            .write(self.window.bytes().get(..len).unwrap_or_default());
+        self.window.advance(len);
+        self.offset += len as u64;
     }
 
     fn int(&mut self) -> Result<i32, StorageError> {
-        self.bytes().map(i32::from_be_bytes)
+        self.need(4)?;
+        let value = int_at(self.window.bytes(), 0);
+        self.take(4);
+        Ok(value)
     }
 
-    fn long(&mut self) -> Result<i64, StorageError> {
-        self.bytes().map(i64::from_be_bytes)
-    }
-
-    /// Appends a buffer to `field` and returns whether it was not null.
-    fn buffer(&mut self) -> Result<bool, StorageError> {
-        let len = self.int()?;
+    /// The length of a buffer whose length field is at `at`; the field is at hand, the bytes are
+    /// too afterwards. `None` is null.
+    fn buffer_len(&mut self, at: usize) -> Result<Option<usize>, StorageError> {
+        self.need(at + 4)?;
+        let len = int_at(self.window.bytes(), at);
         if len == -1 {
-            return Ok(false);
+            return Ok(None);
         }
         let Some(len) = usize::try_from(len).ok().filter(|len| *len <= FIELD_MAX) else {
             return Err(self.corrupt(format!("unreasonable length {len}")));
         };
-        let start = self.field.len();
-        let read = self.inner.by_ref().take(len as u64).read_to_end(&mut self.field);
-        let read = read.map_err(|error| self.failed(error))?;
-        if read < len {
-            return Err(self.corrupt("the file ends too early"));
-        }
-        self.checksum.write(self.field.get(start..).unwrap_or_default());
-        self.offset += len as u64;
-        Ok(true)
+        self.need(at + 4 + len)?;
+        Ok(Some(len))
     }
 
     fn header(&mut self) -> Result<(), StorageError> {
-        let magic = self.int()?;
+        self.need(HEADER_LEN)?;
+        let magic = int_at(self.window.bytes(), 0);
         if magic != SNAPSHOT_MAGIC {
             return Err(self.corrupt(format!("not a snapshot (it starts with {magic:08x})")));
         }
-        self.bytes::<12>().map(|_| ())
+        self.take(HEADER_LEN);
+        Ok(())
     }
 
     fn sessions(&mut self, sink: &mut impl SnapshotSink) -> Result<(), StorageError> {
         for _ in 0..self.int()? {
-            let (id, timeout_ms) = (self.long()?, self.int()?);
-            sink.session(id, timeout_ms);
+            self.need(12)?;
+            let bytes = self.window.bytes();
+            sink.session(long_at(bytes, 0), int_at(bytes, 8));
+            self.take(12);
         }
         Ok(())
     }
 
     fn acls(&mut self, sink: &mut impl SnapshotSink) -> Result<(), StorageError> {
         for _ in 0..self.int()? {
-            let id = self.long()?;
-            let mut entries = Vec::new();
-            for _ in 0..self.int()? {
-                let perms = self.int()?;
-                self.field.clear();
-                let has_scheme = self.buffer()?;
-                let scheme_len = self.field.len();
-                let has_id = self.buffer()?;
-                let (scheme, id) = self.field.split_at(scheme_len);
-                let text = |has: bool, bytes| has.then(|| java_string(bytes).into_owned().into());
-                entries.push(Acl {
-                    perms,
-                    id: Id { scheme: text(has_scheme, scheme), id: text(has_id, id) },
-                });
+            self.need(12)?;
+            // Their end is only known when they are parsed: id, count, entries of perms and two
+            // strings.
+            let entries = int_at(self.window.bytes(), 8);
+            let mut len = 12;
+            for _ in 0..entries {
+                let scheme_at = len + 4;
+                let id_at = scheme_at + 4 + self.buffer_len(scheme_at)?.unwrap_or(0);
+                len = id_at + 4 + self.buffer_len(id_at)?.unwrap_or(0);
+                if len > FIELD_MAX {
+                    return Err(self.corrupt("an unreasonably long ACL"));
+                }
             }
-            sink.acl(id, &entries);
+            let bytes = self.window.bytes().get(..len).unwrap_or_default();
+            let id = long_at(bytes, 0);
+            let list = bytes.get(8..).unwrap_or_default();
+            let list: Option<Vec<Acl<'_>>> = decode_prefix(list)
+                .map_err(|error| self.corrupt(error.to_string()))?
+                .0;
+            sink.acl(id, &list.unwrap_or_default());
+            self.take(len);
         }
         Ok(())
     }
 
     fn nodes(&mut self, sink: &mut impl SnapshotSink) -> Result<(), StorageError> {
         loop {
-            self.field.clear();
-            if !self.buffer()? {
+            let Some(path_len) = self.buffer_len(0)? else {
                 return Err(self.corrupt("a node without a path"));
-            }
-            if self.field == b"/" {
+            };
+            if self.window.bytes().get(4..4 + path_len) == Some(b"/") {
+                self.take(SLASH.len());
                 return Ok(());
             }
-            let path_len = self.field.len();
-            let has_data = self.buffer()?;
-            let acl_id = self.long()?;
-            let stat = self.bytes::<STAT_LEN>()?;
-            let stat = decode_all::<StatPersisted>(&stat)
-                .map_err(|error| self.corrupt(error.to_string()))?;
-            let (path, data) = self.field.split_at(path_len);
-            let path = java_string(path);
-            sink.node(&path, has_data.then_some(data), acl_id, stat).map_err(|reason| {
-                StorageError::Unusable { path: self.path.to_owned(), reason }
-            })?;
+            let data_at = 4 + path_len;
+            let data_len = self.buffer_len(data_at)?;
+            let end = data_at + 4 + data_len.unwrap_or(0);
+            self.need(end + NODE_END)?;
+            let bytes = self.window.bytes();
+            let path = java_string(bytes.get(4..data_at).unwrap_or_default());
+            let data = data_len.and_then(|_| bytes.get(data_at + 4..end));
+            let rest = bytes.get(end..end + NODE_END).unwrap_or_default();
+            let acl_id = long_at(rest, 0);
+            let stat = StatPersisted::decode(rest.get(8..).unwrap_or_default());
+            let (_, stat) = stat.map_err(|error| self.corrupt(error.to_string()))?;
+            sink.node(&path, data, acl_id, stat)
+                .map_err(|reason| StorageError::Unusable {
+                    path: self.path.to_owned(),
+                    reason,
+                })?;
+            self.take(end + NODE_END);
         }
     }
 
     /// Checks a checksum over everything before it.
     fn seal(&mut self) -> Result<(), StorageError> {
         let expected = i64::from(self.checksum.finish());
-        let recorded = self.long()?;
+        self.need(SEAL_LEN)?;
+        let bytes = self.window.bytes();
+        let recorded = long_at(bytes, 0);
         if recorded != expected {
             let reason = format!("checksum {expected:x} where {recorded:x} is recorded");
             return Err(self.corrupt(reason));
         }
-        if self.bytes::<5>()? != SLASH {
+        if bytes.get(8..SEAL_LEN) != Some(&SLASH[..]) {
             return Err(self.corrupt("no end mark behind the checksum"));
         }
+        self.take(SEAL_LEN);
         Ok(())
     }
 
-    /// The digest and the last zxid, which older servers do not write. Each has its own seal.
+    /// The digest and the last zxid, each with its own seal. Older servers write neither, or the
+    /// digest alone, and each can be switched off.
     fn tail(&mut self, sink: &mut impl SnapshotSink) -> Result<(), StorageError> {
-        let mut tail = Vec::new();
-        let read = self.inner.by_ref().take(4096).read_to_end(&mut tail);
-        read.map_err(|error| self.failed(error))?;
-        // zxid, version, digest, seal; or zxid and seal alone, without digests.
-        let (digest, rest) = match tail.split_at_checked(20 + 13) {
-            Some((part, rest)) => (Some(part), rest),
-            None => (None, tail.as_slice()),
-        };
-        if let Some(part) = digest {
-            let (body, seal) = part.split_at(20);
-            self.check_tail_seal(body, seal)?;
-            if let Ok((zxid, version, value)) = digest_fields(body) {
-                sink.digest(zxid, version, value);
+        let left = self.left(TAIL_MAX)?;
+        // Only the zxid fits into so little.
+        if left > 8 + SEAL_LEN {
+            let digest = self.digest()?;
+            self.seal()?;
+            if let Some((zxid, version, digest)) = digest {
+                sink.digest(zxid, version, digest);
             }
         }
-        if let Some((body, seal)) = rest.split_at_checked(8)
-            && seal.len() >= 13
-        {
-            self.check_tail_seal(body, seal.get(..13).unwrap_or_default())?;
+        if self.left(8 + SEAL_LEN)? == 8 + SEAL_LEN {
+            self.take(8);
+            self.seal()?;
+        }
+        // To the end, so that a compressed stream checks its own checksum.
+        while self.left(1)? > 0 {
+            self.window.advance(TAIL_MAX);
         }
         Ok(())
     }
 
-    fn check_tail_seal(&mut self, body: &[u8], seal: &[u8]) -> Result<(), StorageError> {
-        self.checksum.write(body);
-        let expected = i64::from(self.checksum.finish()).to_be_bytes();
-        self.offset += body.len() as u64;
-        if seal.get(..8) != Some(&expected[..]) || seal.get(8..13) != Some(&SLASH[..]) {
-            return Err(self.corrupt("wrong checksum behind the digest"));
+    /// zxid, version, digest. Before version 2 the digest was a hexadecimal string, of another
+    /// function: nothing to compare with.
+    fn digest(&mut self) -> Result<Option<(i64, i32, i64)>, StorageError> {
+        self.need(20)?;
+        let bytes = self.window.bytes();
+        let (zxid, version, value) = (long_at(bytes, 0), int_at(bytes, 8), long_at(bytes, 12));
+        if version >= DIGEST_VERSION {
+            self.take(20);
+            return Ok(Some((zxid, version, value)));
         }
-        self.checksum.write(seal);
-        self.offset += seal.len() as u64;
-        Ok(())
+        let text = self.buffer_len(12)?.unwrap_or(0);
+        self.take(16 + text);
+        Ok(None)
     }
-}
 
-fn digest_fields(body: &[u8]) -> Result<(i64, i32, i64), std::array::TryFromSliceError> {
-    let zxid = body.get(..8).unwrap_or_default().try_into()?;
-    let version = body.get(8..12).unwrap_or_default().try_into()?;
-    let value = body.get(12..20).unwrap_or_default().try_into()?;
-    Ok((i64::from_be_bytes(zxid), i32::from_be_bytes(version), i64::from_be_bytes(value)))
+    /// How many bytes follow, at most `max`.
+    fn left(&mut self, max: usize) -> Result<usize, StorageError> {
+        let left = self.window.want(max).map(<[u8]>::len);
+        left.map_err(|error| self.failed(error))
+    }
 }

@@ -2,9 +2,9 @@
 //! Source: `FileSnap.serialize`, `SerializeUtils.serializeSnapshot`, `SnapStream.sealStream`.
 
 use std::borrow::Cow;
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flate2::write::GzEncoder;
 use menagerie_wire::data::{Acl, StatPersisted};
@@ -13,7 +13,7 @@ use menagerie_wire::txn::{FILE_VERSION, FileHeader, SNAPSHOT_MAGIC};
 use simd_adler32::Adler32;
 
 use super::{Compression, SLASH, snappy};
-use crate::dirs::sync_dir;
+use crate::disk::{DiskFile, FileWriter};
 use crate::{DataDirs, StorageError};
 
 /// Bytes that may be dirty in the page cache before they are sent to disk: a snapshot must not
@@ -21,9 +21,9 @@ use crate::{DataDirs, StorageError};
 const SYNC_EVERY: u64 = 4 << 20;
 
 enum Sink {
-    Plain(BufWriter<File>),
-    Gzip(Box<GzEncoder<BufWriter<File>>>),
-    Snappy(Box<snappy::Writer<BufWriter<File>>>),
+    Plain(BufWriter<FileWriter>),
+    Gzip(Box<GzEncoder<BufWriter<FileWriter>>>),
+    Snappy(Box<snappy::Writer<BufWriter<FileWriter>>>),
 }
 
 impl Sink {
@@ -35,32 +35,25 @@ impl Sink {
         }
     }
 
-    fn file(&self) -> Option<&File> {
-        match self {
-            Self::Plain(sink) => Some(sink.get_ref()),
-            Self::Gzip(sink) => Some(sink.get_ref().get_ref()),
-            Self::Snappy(_) => None,
-        }
-    }
-
-    fn finish(self) -> io::Result<File> {
-        let buffered = match self {
+    fn finish(self) -> io::Result<()> {
+        let mut buffered = match self {
             Self::Plain(sink) => sink,
             Self::Gzip(sink) => sink.finish()?,
             Self::Snappy(sink) => sink.finish()?,
         };
-        buffered.into_inner().map_err(io::IntoInnerError::into_error)
+        buffered.flush()
     }
 }
 
 /// A snapshot being written. One that is dropped unfinished leaves nothing behind.
 pub struct SnapshotWriter {
     sink: Option<Sink>,
+    file: Arc<dyn DiskFile>,
     checksum: Adler32,
     unsynced: u64,
     aside: PathBuf,
     path: PathBuf,
-    dir: PathBuf,
+    dirs: DataDirs,
 }
 
 impl SnapshotWriter {
@@ -73,23 +66,36 @@ impl SnapshotWriter {
         zxid: i64,
         compression: Compression,
     ) -> Result<Self, StorageError> {
-        let path = dirs.data.join(format!("snapshot.{zxid:x}{}", compression.suffix()));
-        let aside = dirs.data.join(format!("snapshot.{zxid:x}{}.tmp", compression.suffix()));
+        let name = format!("snapshot.{zxid:x}{}", compression.suffix());
+        let (path, aside) = (dirs.data.join(&name), dirs.data.join(format!("{name}.tmp")));
         let failed = || StorageError::io("create", aside.clone());
-        let file = BufWriter::with_capacity(256 << 10, File::create(&aside).map_err(failed())?);
+        let file = dirs.disk().create(&aside).map_err(failed())?;
+        let stream = BufWriter::with_capacity(256 << 10, FileWriter::new(Arc::clone(&file)));
         let sink = match compression {
-            Compression::None => Sink::Plain(file),
-            Compression::Gzip => {
-                Sink::Gzip(Box::new(GzEncoder::new(file, flate2::Compression::fast())))
-            }
+            Compression::None => Sink::Plain(stream),
+            Compression::Gzip => Sink::Gzip(Box::new(GzEncoder::new(
+                stream,
+                flate2::Compression::fast(),
+            ))),
             Compression::Snappy => {
-                Sink::Snappy(Box::new(snappy::Writer::new(file).map_err(failed())?))
+                Sink::Snappy(Box::new(snappy::Writer::new(stream).map_err(failed())?))
             }
         };
-        let dir = dirs.data.clone();
-        let (checksum, unsynced) = (Adler32::new(), 0);
-        let mut writer = Self { sink: Some(sink), checksum, unsynced, aside, path, dir };
-        let header = FileHeader { magic: SNAPSHOT_MAGIC, version: FILE_VERSION, dbid: -1 };
+        let (sink, checksum, dirs) = (Some(sink), Adler32::new(), dirs.clone());
+        let mut writer = Self {
+            sink,
+            file,
+            checksum,
+            unsynced: 0,
+            aside,
+            path,
+            dirs,
+        };
+        let header = FileHeader {
+            magic: SNAPSHOT_MAGIC,
+            version: FILE_VERSION,
+            dbid: -1,
+        };
         writer.write(&jute::to_vec(&header))?;
         Ok(writer)
     }
@@ -144,16 +150,35 @@ impl SnapshotWriter {
     /// When the system cannot write.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.checksum.write(bytes);
-        let Some(sink) = &mut self.sink else { return Ok(()) };
-        sink.write_all(bytes).map_err(StorageError::io("write to", &self.aside))?;
+        let Some(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        sink.write_all(bytes)
+            .map_err(StorageError::io("write to", &self.aside))?;
         self.unsynced += bytes.len() as u64;
-        if self.unsynced > SYNC_EVERY
-            && let Some(file) = sink.file()
-        {
+        if self.unsynced > SYNC_EVERY {
             self.unsynced = 0;
-            file.sync_data().map_err(StorageError::io("sync", &self.aside))?;
+            self.file
+                .sync_data()
+                .map_err(StorageError::io("sync", &self.aside))?;
         }
         Ok(())
+    }
+
+    /// Writes a node; the root's path is empty.
+    ///
+    /// # Errors
+    /// When the system cannot write.
+    pub fn node(
+        &mut self,
+        path: &str,
+        data: Option<&[u8]>,
+        acl_id: i64,
+        stat: &StatPersisted,
+    ) -> Result<(), StorageError> {
+        let mut bytes = Vec::new();
+        Self::encode_node(&mut bytes, path, data, acl_id, stat);
+        self.write(&bytes)
     }
 
     /// The checksum of everything so far, itself included in the next one.
@@ -191,30 +216,48 @@ impl SnapshotWriter {
     /// # Errors
     /// When the system cannot.
     pub fn finish(mut self, sync: bool) -> Result<PathBuf, StorageError> {
-        let Some(sink) = self.sink.take() else { return Ok(self.path.clone()) };
-        let file = sink.finish().map_err(StorageError::io("write to", &self.aside))?;
-        if sync {
-            file.sync_all().map_err(StorageError::io("sync", &self.aside))?;
-        }
-        fs::rename(&self.aside, &self.path).map_err(StorageError::io("rename to", &self.path))?;
-        if sync {
-            sync_dir(&self.dir)?;
+        if let Some(sink) = self.sink.take() {
+            self.publish(sink, sync).inspect_err(|_| self.discard())?;
         }
         Ok(self.path.clone())
+    }
+
+    fn publish(&self, sink: Sink, sync: bool) -> Result<(), StorageError> {
+        sink.finish()
+            .map_err(StorageError::io("write to", &self.aside))?;
+        if sync {
+            self.file
+                .sync_data()
+                .map_err(StorageError::io("sync", &self.aside))?;
+        }
+        let renamed = self.dirs.disk().rename(&self.aside, &self.path);
+        renamed.map_err(StorageError::io("rename to", &self.path))?;
+        if sync {
+            self.dirs.sync_dir(&self.dirs.data)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn discard(&self) {
+        // Should it fail: readers ignore the name, and the next snapshot of this zxid takes it.
+        let _best_effort = self.dirs.disk().remove(&self.aside);
     }
 }
 
 impl Drop for SnapshotWriter {
     fn drop(&mut self) {
         if self.sink.take().is_some() {
-            let _best_effort = fs::remove_file(&self.aside);
+            self.discard();
         }
     }
 }
 
 impl std::fmt::Debug for SnapshotWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SnapshotWriter").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SnapshotWriter")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ mod write;
 pub use write::{CommitStats, LogOptions, TxnLog};
 
 /// Bytes of the file header.
-pub(crate) const HEADER_LEN: u64 = 16;
+pub(crate) const HEADER_LEN: usize = 16;
 /// The byte behind every entry.
 pub(crate) const END_OF_RECORD: u8 = 0x42;
 /// Bytes of checksum and length before every entry.

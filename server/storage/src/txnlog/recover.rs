@@ -1,22 +1,31 @@
-//! Owns what to do with the end of the newest log after a crash, and cutting logs on purpose.
+//! Owns what to do with the end of a log after a crash, and cutting logs on purpose.
 //!
 //! An entry that was being written when the machine stopped is cut off: nobody was told that it
 //! was safe. Damage before entries that are whole is another matter: those were acknowledged, and
-//! so may have been the damaged one; the server refuses to start and says where.
+//! so may have been the damaged one; the server refuses to start and says where. Apache's server
+//! refuses a torn entry too when its checksum fails, and silently skips whole entries behind one
+//! whose end mark is wrong; both are deliberate differences.
+//!
+//! One case of whole entries behind damage is an ordinary power failure: a batch is written with
+//! one call, and the disk may have stored its later sectors but not an earlier one. The next batch
+//! is written only when this one is synced, so all of it is unacknowledged. It is recognised by
+//! what a sector that was never written holds, zeros, in places where an entry cannot have them:
+//! its first bytes, or its end mark.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use menagerie_wire::jute::decode_prefix;
 use menagerie_wire::txn::TxnHeader;
 
-use super::read::{End, LogFile};
+use super::read::{End, LogFile, first_nonzero, prefix_fields};
 use super::{END_OF_RECORD, ENTRY_MAX, PREFIX_LEN};
+use crate::disk::{Access, Disk, DiskFile, StdDisk};
 use crate::{DataDirs, StorageError};
 
 /// Bytes behind damage that are searched for a whole entry.
 const SEARCH_MAX: usize = 64 << 20;
+/// The smallest unit in which a disk writes.
+const SECTOR: u64 = 512;
 
 /// What a log's end looked like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +34,7 @@ pub enum Tail {
     None,
     /// Nothing to do.
     Clean,
-    /// From `offset` on there is a part of an entry, and nothing whole behind it.
+    /// From `offset` on there are parts of entries that were being written.
     Torn {
         /// The file.
         path: PathBuf,
@@ -47,7 +56,7 @@ pub enum Tail {
 /// [`StorageError::Corrupt`] when a whole entry follows the damage.
 pub fn inspect(dirs: &DataDirs) -> Result<Tail, StorageError> {
     match dirs.logs()?.pop() {
-        Some((_, path)) => inspect_file(&path),
+        Some((_, path)) => inspect_file_on(&**dirs.disk(), &path),
         None => Ok(Tail::None),
     }
 }
@@ -57,75 +66,159 @@ pub fn inspect(dirs: &DataDirs) -> Result<Tail, StorageError> {
 /// # Errors
 /// As [`inspect`].
 pub fn inspect_file(path: &Path) -> Result<Tail, StorageError> {
-    let Some(mut file) = LogFile::open(path)? else {
-        return Ok(Tail::Empty { path: path.to_owned() });
+    inspect_file_on(&StdDisk, path)
+}
+
+/// As [`inspect_file`], on any disk.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_file_on(disk: &dyn Disk, path: &Path) -> Result<Tail, StorageError> {
+    let Some(mut file) = LogFile::open_on(disk, path)? else {
+        return Ok(Tail::Empty {
+            path: path.to_owned(),
+        });
     };
-    let mut last_zxid = 0;
     loop {
         let damage = match file.next_entry() {
-            Ok(Ok(entry)) => {
-                last_zxid = entry.header.zxid;
-                continue;
-            }
+            Ok(Ok(_)) => continue,
             Ok(Err(End::Clean)) => None,
             Ok(Err(End::Torn)) => Some("an entry is not whole".to_owned()),
             Err(StorageError::Corrupt { reason, .. }) => Some(reason),
             Err(error) => return Err(error),
         };
-        let offset = file.offset();
-        if let Some(zxid) = whole_entry_behind(path, offset, last_zxid)? {
-            let reason = damage.unwrap_or_else(|| "zeros instead of an entry".to_owned());
-            let reason = format!("{reason}, and a whole entry, zxid 0x{zxid:x}, follows");
-            return Err(StorageError::Corrupt { path: path.to_owned(), offset, reason, last_zxid });
-        }
-        return Ok(match damage {
-            None => Tail::Clean,
-            Some(_) => Tail::Torn { path: path.to_owned(), offset, last_zxid },
+        return Ok(match judge_end(&file, damage)? {
+            End::Clean => Tail::Clean,
+            End::Torn => Tail::Torn {
+                path: path.to_owned(),
+                offset: file.offset(),
+                last_zxid: file.last_zxid(),
+            },
         });
     }
 }
 
-/// Searches for an entry with a right checksum, which padding and torn entries do not contain.
-fn whole_entry_behind(
-    path: &Path,
-    offset: u64,
-    last_zxid: i64,
-) -> Result<Option<i64>, StorageError> {
-    let file = File::open(path).map_err(StorageError::io("open", path))?;
-    let len = file.metadata().map_err(StorageError::io("read", path))?.len();
-    let left = usize::try_from(len.saturating_sub(offset)).unwrap_or(SEARCH_MAX).min(SEARCH_MAX);
-    let mut bytes = vec![0; left];
-    file.read_exact_at(&mut bytes, offset).map_err(StorageError::io("read", path))?;
-    let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-    bytes.truncate(used);
-    for start in 1..bytes.len() {
-        if let Some(zxid) = entry_at(bytes.get(start..).unwrap_or_default())
-            && zxid > last_zxid
-        {
-            return Ok(Some(zxid));
-        }
+/// Tells an end from damage in the middle, by what follows the place that `file` is at. `damage`
+/// says what is wrong there; `None` is padding.
+pub(super) fn judge_end(file: &LogFile, damage: Option<String>) -> Result<End, StorageError> {
+    let (path, offset, last_zxid) = (file.path(), file.offset(), file.last_zxid());
+    let read = StorageError::io("read", path);
+    let rest = match rest_of(file.file(), offset) {
+        Ok(rest) => rest,
+        Err(error) => return Err(read(error)),
+    };
+    if rest.is_empty() {
+        return Ok(if damage.is_none() {
+            End::Clean
+        } else {
+            End::Torn
+        });
     }
-    Ok(None)
+    let Some(zxid) = whole_entry_in(&rest, last_zxid) else {
+        return Ok(End::Torn);
+    };
+    if sector_was_never_written(&rest, offset) {
+        tracing::warn!(
+            file = %path.display(),
+            offset,
+            "entries behind a part of the log that never reached the disk; none was acknowledged"
+        );
+        return Ok(End::Torn);
+    }
+    let damage = damage.unwrap_or_else(|| "zeros instead of an entry".to_owned());
+    let reason = format!("{damage}, and a whole entry, zxid 0x{zxid:x}, follows");
+    Err(StorageError::Corrupt {
+        path: path.to_owned(),
+        offset,
+        reason,
+        last_zxid,
+    })
+}
+
+/// What follows `offset`, up to the last byte that is not zero or to [`SEARCH_MAX`].
+fn rest_of(file: &dyn DiskFile, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut rest = Vec::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut from = offset;
+    while let Some(at) = first_nonzero(file, from)? {
+        let Ok(start) = usize::try_from(at - offset) else {
+            break;
+        };
+        if start >= SEARCH_MAX {
+            break;
+        }
+        let got = file.read_at(&mut buffer, at)?;
+        let bytes = buffer.get(..got).unwrap_or_default();
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        rest.resize(start, 0);
+        rest.extend_from_slice(bytes.get(..used).unwrap_or_default());
+        from = at + got.max(1) as u64;
+    }
+    Ok(rest)
+}
+
+/// Searches for a newer entry with a right checksum, which padding and torn entries do not contain.
+fn whole_entry_in(bytes: &[u8], last_zxid: i64) -> Option<i64> {
+    let from = |start: usize| entry_at(bytes.get(start..).unwrap_or_default());
+    (1..bytes.len())
+        .filter_map(from)
+        .find(|zxid| *zxid > last_zxid)
 }
 
 /// The zxid of the entry at the front of `bytes`, if there is one with a right checksum.
 fn entry_at(bytes: &[u8]) -> Option<i64> {
-    let (prefix, rest) = bytes.split_at_checked(PREFIX_LEN)?;
-    let (checksum, len) = prefix.split_at(8);
-    let checksum = u64::from_be_bytes(checksum.try_into().ok()?);
-    let len = usize::try_from(i32::from_be_bytes(len.try_into().ok()?)).ok()?;
+    let (checksum, len) = prefix_fields(bytes)?;
     // An Adler-32 sum has 32 bits; the test spares the search most candidates.
-    if checksum == 0 || checksum > u64::from(u32::MAX) || len < 32 || len > ENTRY_MAX {
+    if checksum == 0 || checksum > u64::from(u32::MAX) {
         return None;
     }
-    let entry = rest.get(..len)?;
-    if rest.get(len) != Some(&END_OF_RECORD) {
+    let len = usize::try_from(len).ok().filter(|len| *len <= ENTRY_MAX)?;
+    let (entry, rest) = bytes.get(PREFIX_LEN..)?.split_at_checked(len)?;
+    if rest.first() != Some(&END_OF_RECORD) || u64::from(simd_adler32::adler32(&entry)) != checksum
+    {
         return None;
     }
-    if u64::from(simd_adler32::adler32(&entry)) != checksum {
-        return None;
+    decode_prefix::<TxnHeader>(entry)
+        .ok()
+        .map(|(header, _)| header.zxid)
+}
+
+/// Whether a sector of the entry at the front of `rest`, which starts at `offset` of its file,
+/// still has the zeros of a file that grows ahead of its entries.
+fn sector_was_never_written(rest: &[u8], offset: u64) -> bool {
+    let zeros = |from: usize, to: usize| {
+        rest.get(from..to)
+            .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    };
+    let boundary = |at: usize| {
+        let at_file = offset + at as u64;
+        let next = (at_file / SECTOR + 1) * SECTOR;
+        usize::try_from(next - offset).unwrap_or(usize::MAX)
+    };
+    let Some((checksum, len)) = prefix_fields(rest) else {
+        return false;
+    };
+    // No checksum is zero, so this one was never written.
+    if checksum == 0 {
+        return zeros(0, boundary(0));
     }
-    decode_prefix::<TxnHeader>(entry).ok().map(|(header, _)| header.zxid)
+    // The sector with the length is missing while the one with the checksum is there.
+    if len == 0 {
+        let start = boundary(0);
+        return start < PREFIX_LEN && zeros(start, boundary(start));
+    }
+    let Some(end) = usize::try_from(len)
+        .ok()
+        .and_then(|len| len.checked_add(PREFIX_LEN))
+    else {
+        return false;
+    };
+    // The end mark's sector; when the entry starts in it too, that part of it was written.
+    let sector_start = boundary(end).saturating_sub(usize::try_from(SECTOR).unwrap_or_default());
+    sector_start > 0 && zeros(sector_start, boundary(end))
 }
 
 /// Cuts off what [`inspect`] found to be torn, or removes an empty file.
@@ -133,27 +226,43 @@ fn entry_at(bytes: &[u8]) -> Option<i64> {
 /// # Errors
 /// When the system cannot.
 pub fn repair(tail: &Tail) -> Result<(), StorageError> {
+    repair_on(&StdDisk, tail)
+}
+
+/// As [`repair`], on any disk.
+///
+/// # Errors
+/// As [`repair`].
+pub fn repair_on(disk: &dyn Disk, tail: &Tail) -> Result<(), StorageError> {
     match tail {
         Tail::None | Tail::Clean => Ok(()),
-        Tail::Torn { path, offset, .. } => cut(path, *offset),
-        Tail::Empty { path } => fs::remove_file(path).map_err(StorageError::io("remove", path)),
+        Tail::Torn { path, offset, .. } => cut(disk, path, *offset),
+        Tail::Empty { path } => {
+            disk.remove(path)
+                .map_err(StorageError::io("remove", path))?;
+            let dir = path.parent().unwrap_or(path);
+            disk.sync_dir(dir).map_err(StorageError::io("sync", dir))
+        }
     }
 }
 
 /// Ends a file at `offset`.
-fn cut(path: &Path, offset: u64) -> Result<(), StorageError> {
-    let file =
-        OpenOptions::new().write(true).open(path).map_err(StorageError::io("open", path))?;
-    file.set_len(offset).map_err(StorageError::io("truncate", path))?;
-    file.sync_all().map_err(StorageError::io("sync", path))
+fn cut(disk: &dyn Disk, path: &Path, offset: u64) -> Result<(), StorageError> {
+    let file = disk
+        .open(path, Access::Write)
+        .map_err(StorageError::io("open", path))?;
+    file.set_len(offset)
+        .map_err(StorageError::io("truncate", path))?;
+    file.sync_data().map_err(StorageError::io("sync", path))
 }
 
-/// Removes everything behind transaction `zxid`, which some log must hold.
-/// Source: `FileTxnLog.truncate`.
+/// Removes everything behind transaction `zxid`, which some log must hold. A crash on the way
+/// leaves a log without gaps. Source: `FileTxnLog.truncate`.
 ///
 /// # Errors
 /// When no log has that transaction, or the system cannot.
 pub fn truncate(dirs: &DataDirs, zxid: i64) -> Result<(), StorageError> {
+    let disk = &**dirs.disk();
     let logs = dirs.logs()?;
     let Some(at) = logs.iter().rposition(|(start, _)| *start <= zxid) else {
         return Err(StorageError::Unusable {
@@ -161,23 +270,29 @@ pub fn truncate(dirs: &DataDirs, zxid: i64) -> Result<(), StorageError> {
             reason: format!("no log reaches back to zxid 0x{zxid:x}"),
         });
     };
-    let Some((_, path)) = logs.get(at) else { return Ok(()) };
-    let (offset, last) = end_of(path, zxid)?;
+    let Some((_, path)) = logs.get(at) else {
+        return Ok(());
+    };
+    let (offset, last) = end_of(disk, path, zxid)?;
     if last != Some(zxid) {
         return Err(StorageError::Unusable {
             path: path.clone(),
             reason: format!("it does not hold zxid 0x{zxid:x}"),
         });
     }
-    for (_, later) in logs.iter().skip(at + 1) {
-        fs::remove_file(later).map_err(StorageError::io("remove", later))?;
+    for (_, later) in logs.iter().skip(at + 1).rev() {
+        disk.remove(later)
+            .map_err(StorageError::io("remove", later))?;
+        dirs.sync_dir(&dirs.log)?;
     }
-    cut(path, offset)
+    cut(disk, path, offset)
 }
 
 /// Where the last entry with at most that zxid ends, and its zxid.
-fn end_of(path: &Path, zxid: i64) -> Result<(u64, Option<i64>), StorageError> {
-    let Some(mut file) = LogFile::open(path)? else { return Ok((0, None)) };
+fn end_of(disk: &dyn Disk, path: &Path, zxid: i64) -> Result<(u64, Option<i64>), StorageError> {
+    let Some(mut file) = LogFile::open_on(disk, path)? else {
+        return Ok((0, None));
+    };
     let (mut end, mut last) = (file.offset(), None);
     loop {
         let found = match file.next_entry()? {
