@@ -162,7 +162,7 @@ impl Connection {
                 let packet = menagerie_wire::client::AuthPacket {
                     kind: 0,
                     scheme: Some(scheme.as_str().into()),
-                    auth: Some(&auth),
+                    auth: auth.as_deref(),
                 };
                 request(&mut self.output, xid::AUTH, op_code::AUTH, &packet);
                 session.auths.push((scheme, auth));

@@ -348,10 +348,10 @@ impl Client {
     }
 
     /// Adds an identity. A refusal ends the session; there is no other answer.
-    pub(crate) fn add_auth(&self, scheme: &str, auth: &[u8]) {
+    pub(crate) fn add_auth(&self, scheme: &str, auth: Option<&[u8]>) {
         let command = Command::Auth {
             scheme: scheme.to_owned(),
-            auth: auth.to_vec(),
+            auth: auth.map(<[u8]>::to_vec),
         };
         // A session that is over has said so.
         let _ = self.commands.send(command);

@@ -121,7 +121,7 @@ pub(crate) enum Command {
         /// Scheme.
         scheme: String,
         /// Credentials.
-        auth: Vec<u8>,
+        auth: Option<Vec<u8>>,
     },
     /// Removes watches.
     RemoveWatches {
@@ -163,7 +163,7 @@ pub(crate) type OnEvent = Arc<dyn Fn(Event) + Send + Sync>;
 pub(crate) struct Session {
     options: Options,
     pub(crate) watches: Watches,
-    pub(crate) auths: Vec<(String, Vec<u8>)>,
+    pub(crate) auths: Vec<(String, Option<Vec<u8>>)>,
     pub(crate) last_zxid: i64,
     id: i64,
     password: Vec<u8>,
@@ -324,7 +324,7 @@ impl Session {
             let packet = AuthPacket {
                 kind: 0,
                 scheme: Some(scheme.as_str().into()),
-                auth: Some(auth),
+                auth: auth.as_deref(),
             };
             request(&mut first, xid::AUTH, op_code::AUTH, &packet);
         }

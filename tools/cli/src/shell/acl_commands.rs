@@ -94,7 +94,7 @@ pub(crate) async fn set_acl(client: &Client, args: &Parsed) -> Outcome {
 /// addauth. Nothing is printed; a refusal ends the session, which an event tells.
 pub(crate) fn add_auth(client: &Client, args: &Parsed) -> Output {
     let scheme = args.word(0).unwrap_or_default();
-    client.add_auth(scheme, args.word(1).unwrap_or_default().as_bytes());
+    client.add_auth(scheme, args.word(1).map(str::as_bytes));
     Output {
         json: json!({ "scheme": scheme }),
         ..Output::default()

@@ -184,6 +184,7 @@ impl Shell {
             }
         }
         if words.first().is_some_and(|word| word == "quit") {
+            self.disconnect().await;
             return None;
         }
         Some(self.execute(&words).await)
@@ -284,10 +285,8 @@ pub(crate) fn main(words: &[String]) -> Result<ExitCode> {
     } else {
         piped(&runtime, &mut shell)?
     };
-    if !shell.settings.command.is_empty() {
-        // The result is out; nobody wants to hear that the session ends.
-        shell.events.turn(false);
-    }
+    // `quit` has closed the session already, with the event that tells so.
+    shell.events.turn(false);
     runtime.block_on(shell.disconnect());
     Ok(ExitCode::from(code))
 }

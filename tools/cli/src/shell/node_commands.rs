@@ -16,6 +16,9 @@ use crate::client::{Client, ClientError, CreateKind};
 
 type Outcome = Result<Output, Failure>;
 
+/// The longest time to live, ms. Source: `EphemeralType.TTL.maxValue`.
+const TTL_MAX: i64 = (1 << 40) - 1;
+
 /// The path among the words.
 pub(crate) fn path(args: &Parsed) -> Result<&str, Failure> {
     checked_path(args.word(0).unwrap_or_default())
@@ -87,11 +90,14 @@ pub(crate) async fn get(client: &Client, args: &Parsed) -> Outcome {
     let watch = args.has("w") || args.rest.len() > 1;
     let note = deprecated(args, "get path [watch]", "get [-s] [-w] path");
     let (data, stat) = client.get(path, watch).await?;
-    let text = match &data {
-        None => "null".to_owned(),
-        Some(data) if args.has("b") => STANDARD.encode(data),
-        Some(data) if args.has("x") => format::hex_dump(data),
-        Some(data) => String::from_utf8_lossy(data).into_owned(),
+    // Null data is shown, in whatever form, as this word.
+    let shown = data.as_deref().unwrap_or(b"null");
+    let text = if args.has("b") {
+        STANDARD.encode(shown)
+    } else if args.has("x") {
+        format::hex_dump(shown)
+    } else {
+        String::from_utf8_lossy(shown).into_owned()
     };
     let mut out = text + "\n";
     let as_text = data
@@ -167,6 +173,10 @@ pub(crate) async fn create(client: &Client, args: &Parsed) -> Outcome {
                 let text = "TTLs cannot be used with Ephemeral znodes";
                 return Err(Failure::Text(text.to_owned()));
             }
+            if !(1..=TTL_MAX).contains(&ttl) {
+                let text = format!("ttl must be positive and cannot be larger than: {TTL_MAX}");
+                return Err(Failure::Text(text));
+            }
             CreateKind::Ttl { sequential, ttl }
         }
     };
@@ -225,8 +235,8 @@ pub(crate) fn after(notes: &str, failure: Failure) -> Failure {
 pub(crate) async fn delete(client: &Client, args: &Parsed) -> Outcome {
     let path = path(args)?;
     let note = deprecated(args, "delete path [version]", "delete [-v version] path");
-    let by_position = args.word(1).and_then(|version| version.parse().ok());
-    let version = args.number("v", "an int")?.or(by_position).unwrap_or(-1);
+    // A version given by position is named as deprecated, and has no effect in zkCli either.
+    let version = args.number("v", "an int")?.unwrap_or(-1);
     client
         .delete(path, version)
         .await

@@ -60,10 +60,6 @@ impl Limits {
         }
         text
     }
-
-    fn is_empty(&self) -> bool {
-        self.0.values().all(|value| *value == -1)
-    }
 }
 
 fn limits_path(path: &str) -> String {
@@ -134,13 +130,15 @@ pub(crate) async fn set_quota(client: &Client, args: &Parsed) -> Outcome {
         .map_or("", |(_, _, name)| {
             name.split_whitespace().next().unwrap_or_default()
         });
-    let limit: i64 = match args.number(option, "a long")? {
-        Some(limit) if limit > 0 => limit,
-        _ => {
-            let text = format!("the {name} quota must be greater than zero");
-            return Err(Failure::Text(text));
-        }
-    };
+    let limit: i64 = args.number(option, "a long")?.unwrap_or(-1);
+    if name == "num" && limit <= 0 {
+        let text = "the num quota must be greater than zero";
+        return Err(Failure::Text(text.to_owned()));
+    }
+    if limit < 0 {
+        let text = "the bytes quota must be greater than or equal to zero";
+        return Err(Failure::Text(text.to_owned()));
+    }
     match client.stat(path, false).await {
         Err(ClientError {
             code: ErrorCode::NoNode,
@@ -261,10 +259,8 @@ pub(crate) async fn del_quota(client: &Client, args: &Parsed) -> Outcome {
     if let Some((_, key)) = option {
         let mut limits = Limits::parse(&text);
         limits.set(key, -1);
-        if !limits.is_empty() {
-            client.set(&at, limits.text().as_bytes(), -1).await?;
-            return Ok(done);
-        }
+        client.set(&at, limits.text().as_bytes(), -1).await?;
+        return Ok(done);
     }
     for node in [at, stats_path(path)] {
         client.delete(&node, -1).await?;
@@ -292,10 +288,10 @@ mod tests {
         assert_eq!(limits.text(), text);
         let mut again = Limits::parse(text);
         assert_eq!(again.text(), text);
-        assert!(!again.is_empty());
-        for key in ["count", "byteHardLimit", "countHardLimit"] {
-            again.set(key, -1);
-        }
-        assert!(again.is_empty());
+        again.set("byteHardLimit", -1);
+        assert_eq!(
+            again.text(),
+            "count=5,bytes=-1=;byteHardLimit=-1;countHardLimit=10"
+        );
     }
 }
