@@ -1,7 +1,5 @@
-//! Owns the Java flags in the environment: which of them are settings, and of which key. May use
-//! `wire::text` to split them. Must not apply anything.
-
-use super::shim::jvmflags;
+//! Owns the Java flags in the environment: which of them are settings, and of which key. May use the
+//! table of keys. Must not apply anything.
 
 use super::keys::{KeySpec, Property, lookup};
 
@@ -54,14 +52,22 @@ pub(super) enum Flag {
 }
 
 /// The flags of one variable: as written up to the value, and what each is.
+///
+/// zkServer.sh expands the variable without quotes, so that white space always separates and a
+/// quotation mark is a character like any other.
 pub(super) fn read(text: &str) -> Vec<(String, Flag)> {
-    jvmflags::parse(text)
-        .into_iter()
-        .map(|flag| match flag {
-            jvmflags::Flag::Property { name, value } => {
-                (format!("-D{name}"), property(&name, value))
+    text.split_ascii_whitespace()
+        .map(|flag| {
+            match flag
+                .strip_prefix("-D")
+                .filter(|property| !property.is_empty())
+            {
+                Some(assignment) => {
+                    let (name, value) = assignment.split_once('=').unwrap_or((assignment, ""));
+                    (format!("-D{name}"), property(name, value.to_owned()))
+                }
+                None => (flag.to_owned(), Flag::Other),
             }
-            jvmflags::Flag::Other(text) => (text, Flag::Other),
         })
         .collect()
 }

@@ -15,7 +15,6 @@ mod keys;
 mod load;
 mod markdown;
 mod settings;
-mod shim;
 mod value;
 
 #[cfg(test)]

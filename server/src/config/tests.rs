@@ -352,6 +352,8 @@ fn flags_without_a_file() {
           -Dcom.sun.management.jmxremote"
         ]
     );
+    let (config, _) = flags(" -D \n-Dzookeeper.superUser=\"a=b\"\t-Dzookeeper.forceSync").unwrap();
+    assert!(config.super_users.contains("\"a=b\"") && config.force_sync);
     let (config, _) =
         flags("-Dzookeeper.fsync.warningthresholdms=7 -Dfsync.warningthresholdms=5").unwrap();
     assert_eq!(config.fsync_warning_threshold_ms, 7);
