@@ -1,24 +1,36 @@
 //! Owns the command line of the compatibility tests. May use every module here. Must not test
 //! anything itself.
 
+mod diff;
 mod guard;
 mod programs;
 mod raw;
+mod rng;
 mod server;
+mod walk;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use crate::programs::Programs;
 
 /// Compares Menagerie with Apache ZooKeeper.
 #[derive(Debug, Parser)]
 struct Args {
     #[command(subcommand)]
     command: Command,
+    /// Menagerie's binary, instead of the release build.
+    #[arg(long, global = true)]
+    menagerie: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The same random operations on both servers, answers compared.
+    Diff(diff::Options),
     /// Becomes another program, which then dies with its parent.
     #[command(name = guard::SUBCOMMAND, hide = true)]
     ExecGuarded {
@@ -29,15 +41,20 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Args::parse().command {
-        Command::ExecGuarded { command_line } => guard::exec_guarded(&command_line).map(|()| true),
-    };
-    match result {
+    match run(Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(args: Args) -> Result<bool> {
+    let programs = || Programs::find(args.menagerie);
+    match args.command {
+        Command::ExecGuarded { command_line } => guard::exec_guarded(&command_line).map(|()| true),
+        Command::Diff(options) => diff::run(&options, &programs()?),
     }
 }

@@ -104,20 +104,23 @@ impl Raw {
     pub(crate) fn handshake(&mut self, request: &ConnectRequest<'_>) -> Result<Option<Granted>> {
         self.send(&to_vec(request));
         match self.receive(REPLY) {
-            Incoming::Frame(frame) => {
-                let (response, rest) = decode_prefix::<ConnectResponse<'_>>(&frame)
-                    .map_err(|e| anyhow::anyhow!("connect response: {e}"))?;
-                Ok(Some(Granted {
-                    time_out: response.time_out,
-                    session_id: response.session_id,
-                    passwd: response.passwd.unwrap_or_default().to_vec(),
-                    read_only: rest.first().map(|byte| *byte != 0),
-                    length: frame.len(),
-                }))
-            }
+            Incoming::Frame(frame) => Self::granted(&frame).map(Some),
             Incoming::Closed => Ok(None),
             Incoming::Silence => bail!("no connect response"),
         }
+    }
+
+    /// Reads a connect response.
+    pub(crate) fn granted(frame: &[u8]) -> Result<Granted> {
+        let (response, rest) = decode_prefix::<ConnectResponse<'_>>(frame)
+            .map_err(|e| anyhow::anyhow!("connect response: {e}"))?;
+        Ok(Granted {
+            time_out: response.time_out,
+            session_id: response.session_id,
+            passwd: response.passwd.unwrap_or_default().to_vec(),
+            read_only: rest.first().map(|byte| *byte != 0),
+            length: frame.len(),
+        })
     }
 
     /// Sends a frame: its length and then `body`. A connection that is closed shows when reading.

@@ -199,6 +199,11 @@ impl Server {
     /// Starts it and waits until it serves.
     pub(crate) fn start(&mut self) -> Result<()> {
         self.spawn()?;
+        self.await_serving()
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn await_serving(&mut self) -> Result<()> {
         let begin = Instant::now();
         while !serves(self.address) {
             if let Some(status) = self.exited()? {

@@ -1,0 +1,252 @@
+//! Owns the differential test: the same steps on Apache ZooKeeper and Menagerie, in lock-step,
+//! answers compared field by field, a difference shrunk to a short sequence. May use everything
+//! below `diff`. Must not depend on time or chance besides the seed.
+
+mod body;
+mod canon;
+mod generate;
+mod show;
+mod side;
+mod step;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use self::canon::Names;
+use self::side::{Side, difference};
+use self::step::Step;
+use crate::programs::Programs;
+use crate::raw::Raw;
+use crate::server::{Kind, Server, Settings};
+use crate::walk;
+
+/// Options of the differential test.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Seed of the first sequence; the next one has the next seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Steps in a sequence.
+    #[arg(long, default_value_t = 80)]
+    ops: usize,
+    /// Sequences at most.
+    #[arg(long, default_value_t = 100_000)]
+    runs: u64,
+    /// Stop after this many seconds; 0 means when the runs are done.
+    #[arg(long, default_value_t = 120)]
+    seconds: u64,
+    /// Differences to look for before stopping.
+    #[arg(long, default_value_t = 5)]
+    max_differences: usize,
+    /// The server on the other side; Apache against itself shows that the comparison is sound.
+    #[arg(long, value_enum, default_value_t = Kind::Menagerie)]
+    subject: Kind,
+    /// Print every step and answer.
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Both servers, and what the sequences on them have in common.
+struct Pair {
+    one: Server,
+    two: Server,
+    label: [&'static str; 2],
+    roots: u64,
+}
+
+/// The first step whose answers differ; `step` is past the end when the trees do.
+struct Difference {
+    step: usize,
+    answers: (Vec<String>, Vec<String>),
+}
+
+/// Runs the test; false when there are differences.
+pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
+    let begin = Instant::now();
+    let limit = Duration::from_secs(options.seconds);
+    let (mut found, mut passed, mut steps) = (0_usize, 0_usize, 0_usize);
+    // Half of the time goes to a server with everything on, half to one with defaults.
+    for (flavour, share) in [(Flavour::Everything, 2), (Flavour::Defaults, 1)] {
+        let until = limit.saturating_sub(begin.elapsed()) / share + begin.elapsed();
+        let mut pair = Pair::start(flavour, options.subject, programs)?;
+        let runs = (options.runs + u64::from(share == 2)) / 2;
+        for index in 0..runs {
+            if (options.seconds > 0 && begin.elapsed() > until) || found >= options.max_differences
+            {
+                break;
+            }
+            // The flavours have seeds of their own, so that a seed names one sequence.
+            let seed = options.seed.wrapping_add(2 * index + u64::from(share == 1));
+            let sequence = generate::sequence(seed, options.ops);
+            steps += sequence.len();
+            match pair.compare(&sequence, options.verbose)? {
+                None => passed += 1,
+                Some(difference) => {
+                    found += 1;
+                    println!("seed {seed}, {flavour:?}:");
+                    pair.report(sequence, difference)?;
+                }
+            }
+        }
+    }
+    println!(
+        "{steps} steps in {:.0} s; {passed} passed, {found} failed",
+        begin.elapsed().as_secs_f64()
+    );
+    Ok(found == 0)
+}
+
+/// How the servers are configured.
+#[derive(Debug, Clone, Copy)]
+enum Flavour {
+    Everything,
+    Defaults,
+}
+
+impl Flavour {
+    fn settings(self) -> Settings {
+        // The reaper must not run in the middle, since it takes zxids when it likes; short-lived
+        // sessions must outlive their sequence for the same reason. Nothing here is about disks.
+        let lines = [
+            "tickTime=10000",
+            "maxClientCnxns=0",
+            "forceSync=no",
+            "snapCount=1000000",
+        ];
+        let reaper = "-Dznode.container.checkIntervalMs=86400000";
+        match self {
+            Self::Everything => Settings::new(
+                &[
+                    &lines[..],
+                    &["extendedTypesEnabled=true", "enforceQuota=true"],
+                ]
+                .concat(),
+                &[reaper, walk::SUPER],
+            ),
+            Self::Defaults => Settings::new(&lines, &[reaper]),
+        }
+    }
+}
+
+impl Pair {
+    fn start(flavour: Flavour, subject: Kind, programs: &Programs) -> Result<Self> {
+        let mut one = Server::new(Kind::Apache, programs, flavour.settings())?;
+        one.spawn()?;
+        let two = Server::started(subject, programs, flavour.settings())?;
+        one.await_serving()?;
+        Ok(Self {
+            one,
+            two,
+            label: [Kind::Apache.name(), subject.name()],
+            roots: 0,
+        })
+    }
+
+    /// Runs a sequence below a root of its own.
+    fn compare(&mut self, sequence: &[Step], verbose: bool) -> Result<Option<Difference>> {
+        self.roots += 1;
+        let root = format!("/d{}", self.roots);
+        let mut one = Side::new(self.one.address(), &root).with_context(|| self.context(0))?;
+        let mut two = Side::new(self.two.address(), &root).with_context(|| self.context(1))?;
+        let mut result = None;
+        for (index, step) in sequence.iter().enumerate() {
+            one.begin(step).with_context(|| self.context(0))?;
+            two.begin(step).with_context(|| self.context(1))?;
+            let answers = (one.collect(step)?, two.collect(step)?);
+            if verbose {
+                println!("{index}: {}", show::step(step));
+                for (slot, lines) in &answers.0 {
+                    lines
+                        .iter()
+                        .for_each(|line| println!("      {slot}: {line}"));
+                }
+            }
+            if let Some(answers) = difference(&answers.0, &answers.1) {
+                result = Some(Difference {
+                    step: index,
+                    answers,
+                });
+                break;
+            }
+        }
+        let names = (one.finish()?, two.finish()?);
+        if result.is_none() {
+            let one = tree(&self.one, &root, names.0)?;
+            let two = tree(&self.two, &root, names.1)?;
+            if one != two {
+                let only = |a: &[String], b: &[String]| -> Vec<String> {
+                    a.iter().filter(|line| !b.contains(line)).cloned().collect()
+                };
+                result = Some(Difference {
+                    step: sequence.len(),
+                    answers: (only(&one, &two), only(&two, &one)),
+                });
+            }
+        }
+        Ok(result)
+    }
+
+    fn context(&self, side: usize) -> String {
+        let server = if side == 0 { &self.one } else { &self.two };
+        format!("{}: {}", self.label[side], server.log_tail())
+    }
+
+    /// Drops steps as long as the rest still differs, then prints it.
+    fn report(&mut self, mut steps: Vec<Step>, mut difference: Difference) -> Result<()> {
+        steps.truncate(difference.step.saturating_add(1));
+        let begin = Instant::now();
+        let mut chunk = (steps.len() / 2).max(1);
+        while begin.elapsed() < Duration::from_secs(60) {
+            let mut at = 0;
+            let before = steps.len();
+            while at < steps.len() {
+                let mut fewer = steps.clone();
+                fewer.drain(at..(at + chunk).min(steps.len()));
+                match self.compare(&fewer, false)? {
+                    Some(still) => {
+                        fewer.truncate(still.step.saturating_add(1));
+                        steps = fewer;
+                        difference = still;
+                    }
+                    None => at += chunk,
+                }
+            }
+            if chunk == 1 && steps.len() == before {
+                break;
+            }
+            chunk = (chunk / 2).max(1);
+        }
+        for (index, step) in steps.iter().enumerate() {
+            println!("  {index}. {}", show::step(step));
+        }
+        if difference.step >= steps.len() {
+            println!("  the trees differ:");
+        }
+        for (label, lines) in [
+            (self.label[0], &difference.answers.0),
+            (self.label[1], &difference.answers.1),
+        ] {
+            println!("  {label}:");
+            lines.iter().for_each(|line| println!("    {line}"));
+        }
+        Ok(())
+    }
+}
+
+/// The sequence's tree in comparable form, as the super user sees it; as anybody where there is no
+/// super user, and then only as far as ACLs let.
+fn tree(server: &Server, root: &str, mut names: Names) -> Result<Vec<String>> {
+    let (mut raw, _) = Raw::session(server.address(), 30_000)?;
+    // Servers without a super user hash the credentials like any other's.
+    walk::become_super(&mut raw)?;
+    let mut lines = Vec::new();
+    for place in [root.to_owned(), format!("/zookeeper/quota{root}")] {
+        match walk::walk(&mut raw, &place) {
+            Ok(nodes) => lines.extend(nodes.iter().map(|node| names.node(node))),
+            Err(refused) => lines.push(names.plain(&format!("{refused:#}"))),
+        }
+    }
+    raw.close_session()?;
+    Ok(lines)
+}
