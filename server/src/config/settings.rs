@@ -102,9 +102,6 @@ pub struct Config {
     pub global_outstanding_limit: i64,
     /// The longest frame a client may send, in bytes.
     pub jute_max_buffer: usize,
-    /// Bytes a request may grow by on its way to the log; `jute_max_buffer` if not set, and at least
-    /// 1024. Source: `BinaryInputArchive`.
-    pub jute_max_buffer_extra_size: usize,
     /// From how many bytes on a request is large; −1 means never.
     pub large_request_threshold: i64,
     /// Bytes of large requests that may be in the server.
@@ -113,14 +110,6 @@ pub struct Config {
     pub request_throttle_max_requests: i64,
     /// Milliseconds a waiting request sleeps before it looks again.
     pub request_throttle_stall_time_ms: i64,
-    /// Whether a waiting request that has become stale is dropped.
-    pub request_throttle_drop_stale: bool,
-    /// Whether a request that waited longer than its session's time-out is stale.
-    pub request_stale_latency_check: bool,
-    /// Whether a request whose connection is closed is stale.
-    pub request_stale_connection_check: bool,
-    /// Milliseconds a shutdown waits for waiting requests.
-    pub request_throttler_shutdown_timeout_ms: i64,
     /// Milliseconds in the throttler's queue after which a request is refused; 0 means never.
     pub throttled_op_wait_time_ms: i64,
     /// Limits of connection attempts.
@@ -129,8 +118,6 @@ pub struct Config {
     // --- batching
     /// Milliseconds a batch of writes may wait for company before it is flushed to disk.
     pub flush_delay_ms: i64,
-    /// Milliseconds a batch waits for the next write; a third of `flush_delay_ms` if not set.
-    pub max_write_queue_poll_time_ms: i64,
     /// Writes in a batch; 0 or less means no limit by number.
     pub max_batch_size: i64,
 
@@ -141,8 +128,6 @@ pub struct Config {
     pub data_log_dir: Option<PathBuf>,
     /// Whether missing directories are created at the start.
     pub datadir_autocreate: bool,
-    /// Whether a missing database means an empty one.
-    pub db_autocreate: bool,
     /// Whether a log without any snapshot is replayed instead of refused.
     pub snapshot_trust_empty: bool,
     /// Transactions after which a snapshot is taken.
@@ -185,8 +170,6 @@ pub struct Config {
     // --- access
     /// Whether ACLs are not checked.
     pub skip_acl: bool,
-    /// Whether ACLs are also checked before a write is queued.
-    pub enable_eager_acl_check: bool,
     /// Whether the scheme `digest` exists.
     pub digest_auth_enabled: bool,
     /// How passwords of the scheme `digest` are hashed.
@@ -213,8 +196,6 @@ pub struct Config {
     pub enforce_auth_schemes: BTreeSet<String>,
     /// Whether a session needs SASL.
     pub session_require_client_sasl_auth: bool,
-    /// Whether a connection lives on after SASL failed.
-    pub allow_sasl_failed_clients: bool,
 
     // --- four-letter words and the rest
     /// The words as configured; see [`Config::four_letter_word_allowed`].
@@ -254,8 +235,6 @@ pub struct Config {
 pub(crate) struct Derived {
     pub(crate) min_session_timeout_ms: Option<i32>,
     pub(crate) max_session_timeout_ms: Option<i32>,
-    pub(crate) jute_max_buffer_extra_size: Option<usize>,
-    pub(crate) max_write_queue_poll_time_ms: Option<i64>,
 }
 
 /// The switches of SASL between servers. Source: `QuorumPeerConfig.parseProperties`.
@@ -303,24 +282,17 @@ impl Config {
             max_cnxns: 0,
             global_outstanding_limit: 1000,
             jute_max_buffer: 0xf_ffff,
-            jute_max_buffer_extra_size: 0xf_ffff,
             large_request_threshold: -1,
             large_request_max_bytes: 100 * 1024 * 1024,
             request_throttle_max_requests: 0,
             request_throttle_stall_time_ms: 100,
-            request_throttle_drop_stale: true,
-            request_stale_latency_check: false,
-            request_stale_connection_check: true,
-            request_throttler_shutdown_timeout_ms: 10_000,
             throttled_op_wait_time_ms: 0,
             connection_throttle: ConnectionThrottle::default(),
             flush_delay_ms: 0,
-            max_write_queue_poll_time_ms: 0,
             max_batch_size: 1000,
             data_dir: PathBuf::from("data"),
             data_log_dir: None,
             datadir_autocreate: true,
-            db_autocreate: true,
             snapshot_trust_empty: false,
             snap_count: 100_000,
             snap_size_limit_kb: 4_194_304,
@@ -340,7 +312,6 @@ impl Config {
             container_max_never_used_interval_ms: 0,
             enforce_quota: false,
             skip_acl: false,
-            enable_eager_acl_check: false,
             digest_auth_enabled: true,
             digest_alg: DigestAlg::Sha1,
             super_digest: None,
@@ -354,7 +325,6 @@ impl Config {
             enforce_auth_enabled: false,
             enforce_auth_schemes: BTreeSet::new(),
             session_require_client_sasl_auth: false,
-            allow_sasl_failed_clients: false,
             four_lw_whitelist: BTreeSet::new(),
             read_only_mode: false,
             reconfig_enabled: false,
@@ -378,13 +348,6 @@ impl Config {
         let given = self.derived;
         self.min_session_timeout_ms = given.min_session_timeout_ms.unwrap_or_else(|| ticks(2));
         self.max_session_timeout_ms = given.max_session_timeout_ms.unwrap_or_else(|| ticks(20));
-        self.jute_max_buffer_extra_size = given
-            .jute_max_buffer_extra_size
-            .unwrap_or(self.jute_max_buffer)
-            .max(1024);
-        self.max_write_queue_poll_time_ms = given
-            .max_write_queue_poll_time_ms
-            .unwrap_or(self.flush_delay_ms / 3);
     }
 
     /// Accepted connections that may wait. Java takes anything below 1 for 50.

@@ -261,6 +261,10 @@ fn unusable_properties_mean_the_default_with_a_warning() {
             "snapCount=1",
             "\"1\" is below the least that makes sense; 2 holds",
         ),
+        (
+            "jute.maxbuffer=99999999",
+            "\"99999999\" is more than one record of the log takes; 50331648 holds",
+        ),
         ("preAllocSize=0x10", "\"0x10\" is not a whole number"),
         (
             "forceSync=false",

@@ -33,9 +33,10 @@ pub(super) const ACCESS: &[KeySpec] = &[
     key(
         "enableEagerACLCheck",
         "false",
-        "ACLs are checked once more before a write is queued.",
-        |c, _, v| lenient_bool(v, &mut c.enable_eager_acl_check),
-    ),
+        "ACLs are checked once more before a write goes to the leader.",
+        silent,
+    )
+    .ensemble(),
     key(
         "DigestAuthenticationProvider.enabled",
         "true",
@@ -112,8 +113,9 @@ pub(super) const ACCESS: &[KeySpec] = &[
         "allowSaslFailedClients",
         "false",
         "A connection lives on after SASL failed.",
-        |c, _, v| lenient_bool(v, &mut c.allow_sasl_failed_clients),
-    ),
+        no_effect,
+    )
+    .not_yet(NEEDS_SASL),
     key(
         "authProvider.*",
         "",

@@ -1,10 +1,15 @@
 //! Owns the keys for limits, throttling and batching. May use the readers of values. Must not hold
 //! any setting itself.
 
-use super::{KeySpec, key};
+use super::{KeySpec, key, no_effect};
 use crate::config::value::{
-    Taken, decode, lenient_bool, lenient_int, lenient_long, strict_f64, strict_int,
+    Taken, lenient_bool, lenient_int, lenient_long, strict_f64, strict_int,
 };
+
+const WAITS_UNREAD: &str = "a waiting request stays unread with its connection and ends with it";
+
+/// Requests above it, with what the log adds, would not fit the longest record the log reads.
+const REQUEST_MAX: usize = 48 << 20;
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -43,6 +48,12 @@ pub(super) const KEYS: &[KeySpec] = &[
                 let message = format!("would refuse every request; the default holds: {default}");
                 return Ok(Taken::Adjusted(message));
             }
+            if c.jute_max_buffer > REQUEST_MAX {
+                c.jute_max_buffer = REQUEST_MAX;
+                let message =
+                    format!("is more than one record of the log takes; {REQUEST_MAX} holds");
+                return Ok(Taken::Adjusted(message));
+            }
             Ok(taken)
         },
     )
@@ -50,14 +61,10 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "jute.maxbuffer.extrasize",
         "as jute.maxbuffer",
-        "Bytes a request may grow by on its way to the log; at least 1024.",
-        |c, _, v| {
-            let mut size = c.jute_max_buffer;
-            let taken = lenient_int(v, 1024, &mut size)?;
-            c.derived.jute_max_buffer_extra_size = decode(v).map(|_| size);
-            Ok(taken)
-        },
-    ),
+        "Bytes a request may grow by on its way to the log.",
+        no_effect,
+    )
+    .no_need("the log takes any request that is short enough to be accepted"),
     key(
         "largeRequestThreshold",
         "-1",
@@ -105,27 +112,31 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "request_throttle_drop_stale",
         "true",
-        "Stale waiting requests are dropped and their connections closed.",
-        |c, _, v| lenient_bool(v, &mut c.request_throttle_drop_stale),
-    ),
+        "Stale waiting requests are dropped.",
+        no_effect,
+    )
+    .no_need(WAITS_UNREAD),
     key(
         "request_stale_latency_check",
         "false",
         "A request that waited longer than its session time-out is stale.",
-        |c, _, v| lenient_bool(v, &mut c.request_stale_latency_check),
-    ),
+        no_effect,
+    )
+    .no_need(WAITS_UNREAD),
     key(
         "request_stale_connection_check",
         "true",
         "A request whose connection is closed is stale.",
-        |c, _, v| lenient_bool(v, &mut c.request_stale_connection_check),
-    ),
+        no_effect,
+    )
+    .no_need(WAITS_UNREAD),
     key(
         "request_throttler.shutdownTimeout",
         "10000",
         "Milliseconds a shutdown waits for waiting requests.",
-        |c, _, v| lenient_int(v, 0, &mut c.request_throttler_shutdown_timeout_ms),
-    ),
+        no_effect,
+    )
+    .no_need(WAITS_UNREAD),
     key(
         "throttled_op_wait_time",
         "0",
@@ -208,13 +219,9 @@ pub(super) const KEYS: &[KeySpec] = &[
         "maxWriteQueuePollTime",
         "flushDelay / 3",
         "Milliseconds of quiet after which a waiting batch is flushed.",
-        |c, _, v| {
-            let mut time = c.max_write_queue_poll_time_ms;
-            let taken = lenient_long(v, 0, &mut time)?;
-            c.derived.max_write_queue_poll_time_ms = decode(v).map(|_| time);
-            Ok(taken)
-        },
-    ),
+        no_effect,
+    )
+    .no_need("a waiting batch is flushed after flushDelay or with maxBatchSize writes"),
     key(
         "maxBatchSize",
         "1000",

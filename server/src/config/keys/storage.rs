@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use menagerie_storage::snapshot::Compression;
 
-use super::{KeySpec, key};
+use super::{KeySpec, key, silent};
 use crate::config::value::{Refused, Taken, lenient_bool, lenient_int, lenient_long, strict_int};
 
 /// The least that `PurgeTxnLog` agrees to keep.
@@ -41,9 +41,10 @@ pub(super) const STORAGE: &[KeySpec] = &[
     key(
         "db.autocreate",
         "true",
-        "A missing database means an empty one.",
-        |c, _, v| lenient_bool(v, &mut c.db_autocreate),
-    ),
+        "A missing database means an empty one, not one to fetch from others.",
+        silent,
+    )
+    .ensemble(),
     key(
         "snapshot.trust.empty",
         "false",

@@ -30,10 +30,7 @@ const CASES: &[(&str, &str, Check)] = &[
         c.global_outstanding_limit == 7
     }),
     ("jute.maxbuffer", "4194304", |c| {
-        c.jute_max_buffer == 4_194_304 && c.jute_max_buffer_extra_size == 4_194_304
-    }),
-    ("jute.maxbuffer.extrasize", "2048", |c| {
-        c.jute_max_buffer_extra_size == 2048
+        c.jute_max_buffer == 4_194_304
     }),
     ("largeRequestThreshold", "7", |c| {
         c.large_request_threshold == 7
@@ -46,18 +43,6 @@ const CASES: &[(&str, &str, Check)] = &[
     }),
     ("request_throttle_stall_time", "7", |c| {
         c.request_throttle_stall_time_ms == 7
-    }),
-    ("request_throttle_drop_stale", "false", |c| {
-        !c.request_throttle_drop_stale
-    }),
-    ("request_stale_latency_check", "true", |c| {
-        c.request_stale_latency_check
-    }),
-    ("request_stale_connection_check", "false", |c| {
-        !c.request_stale_connection_check
-    }),
-    ("request_throttler.shutdownTimeout", "7", |c| {
-        c.request_throttler_shutdown_timeout_ms == 7
     }),
     ("throttled_op_wait_time", "7", |c| {
         c.throttled_op_wait_time_ms == 7
@@ -95,12 +80,7 @@ const CASES: &[(&str, &str, Check)] = &[
     ("connection_throttle_renew_session_weight", "7", |c| {
         c.connection_throttle.renew_session_weight == 7
     }),
-    ("flushDelay", "30", |c| {
-        c.flush_delay_ms == 30 && c.max_write_queue_poll_time_ms == 10
-    }),
-    ("maxWriteQueuePollTime", "7", |c| {
-        c.max_write_queue_poll_time_ms == 7
-    }),
+    ("flushDelay", "30", |c| c.flush_delay_ms == 30),
     ("maxBatchSize", "7", |c| c.max_batch_size == 7),
     ("dataDir", "/elsewhere", |c| {
         c.data_dir.to_str() == Some("/elsewhere")
@@ -109,7 +89,6 @@ const CASES: &[(&str, &str, Check)] = &[
         c.log_files_dir().to_str() == Some("/log/version-2")
     }),
     ("datadir.autocreate", "false", |c| !c.datadir_autocreate),
-    ("db.autocreate", "false", |c| !c.db_autocreate),
     ("snapshot.trust.empty", "true", |c| c.snapshot_trust_empty),
     ("snapCount", "7", |c| c.snap_count == 7),
     ("snapSizeLimitInKb", "-1", |c| c.snap_size_limit_kb == -1),
@@ -147,7 +126,6 @@ const CASES: &[(&str, &str, Check)] = &[
     }),
     ("enforceQuota", "true", |c| c.enforce_quota),
     ("skipACL", "yes", |c| c.skip_acl),
-    ("enableEagerACLCheck", "true", |c| c.enable_eager_acl_check),
     ("DigestAuthenticationProvider.enabled", "false", |c| {
         !c.digest_auth_enabled
     }),
@@ -187,9 +165,6 @@ const CASES: &[(&str, &str, Check)] = &[
     }),
     ("sessionRequireClientSASLAuth", "true", |c| {
         c.session_require_client_sasl_auth
-    }),
-    ("allowSaslFailedClients", "true", |c| {
-        c.allow_sasl_failed_clients
     }),
     ("4lw.commands.whitelist", "*", |c| {
         c.four_letter_word_allowed("wchc")
