@@ -3,6 +3,7 @@
 mod bench;
 mod client;
 mod compare;
+mod files;
 mod shell;
 
 use std::process::ExitCode;
@@ -29,6 +30,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Print, check and cut transaction logs
+    #[command(subcommand)]
+    Log(files::LogCommand),
+    /// Print, check and compare snapshots
+    #[command(subcommand)]
+    Snapshot(files::SnapshotCommand),
     /// Become another program that is killed when this one's parent ends
     #[command(hide = true)]
     ExecGuarded {
@@ -41,6 +48,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::main(&args),
         Command::Compare(args) => compare::main(&args),
+        Command::Log(command) => files::log_main(&command),
+        Command::Snapshot(command) => files::snapshot_main(&command),
         Command::Shell { words } => shell::main(&words),
         Command::ExecGuarded { command_line } => {
             compare::guard::exec_guarded(&command_line).map(|()| ExitCode::SUCCESS)

@@ -33,7 +33,8 @@ pub(crate) fn run(runtime: &Runtime, shell: &mut Shell) -> Result<u8> {
         if questions.send((path.to_owned(), sender)).is_err() {
             return Vec::new();
         }
-        let answer = handle.block_on(timeout(ShellHelper::PATIENCE, receiver));
+        let patient = async { timeout(ShellHelper::PATIENCE, receiver).await };
+        let answer = handle.block_on(patient);
         answer.ok().and_then(Result::ok).unwrap_or_default()
     }))));
     let mut code = 0;

@@ -7,7 +7,7 @@ mod commands;
 mod complete;
 mod events;
 mod failure;
-mod format;
+pub(crate) mod format;
 mod interactive;
 mod node_commands;
 mod other_commands;
