@@ -76,8 +76,8 @@ const tests = {
     await call(client, 'mkdirp', `${p}/a/b/c`);
     const [deep] = await call(client, 'exists', `${p}/a/b/c`);
     check(deep, 'mkdirp');
-    await call(client, 'removeRecursive', `${p}/a`);
-    const [gone] = await call(client, 'exists', `${p}/a`);
+    await call(client, 'removeRecursive', `${p}/a/b`);
+    const [gone] = await call(client, 'exists', `${p}/a/b`);
     check(!gone, 'still there');
   },
 
