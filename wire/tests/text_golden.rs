@@ -1,6 +1,6 @@
 //! The text formats against what Apache ZooKeeper 3.9.5 and Java 17 make of the same input.
 
-use menagerie_wire::text::properties;
+use menagerie_wire::text::{cfg, properties};
 
 fn hex(text: &str) -> Vec<u8> {
     assert_eq!(text.len() % 2, 0, "{text}");
@@ -55,4 +55,28 @@ fn properties_are_what_java_reads() {
         );
     }
     assert!(count > 200, "{count}");
+}
+
+/// Each line: the value of `server.1`, a tab, then `error` or what `QuorumServer.toString` prints.
+#[test]
+fn server_specs_are_what_zookeeper_reads() {
+    let path = std::env::var("SPECS_TSV")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/specs.tsv").into());
+    let golden = std::fs::read_to_string(path).unwrap();
+    let (mut right, mut wrong) = (0, 0);
+    for case in golden.lines().filter(|line| !line.starts_with('#')) {
+        let (input, expected) = case.split_once('\t').unwrap();
+        match cfg::ServerSpec::parse(input) {
+            Ok(spec) => {
+                right += 1;
+                assert_eq!(spec.to_string(), expected, "{input}");
+                assert_eq!(cfg::ServerSpec::parse(expected).unwrap().to_string(), expected);
+            }
+            Err(error) => {
+                wrong += 1;
+                assert_eq!(expected, "error", "{input}: {error}");
+            }
+        }
+    }
+    assert!(right > 100 && wrong > 100, "{right} {wrong}");
 }
