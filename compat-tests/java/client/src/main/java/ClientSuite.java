@@ -497,7 +497,7 @@ public final class ClientSuite {
             out.flush();
             Harness.same(37, in.readInt(), "length of the connect response");
             in.skipNBytes(4);
-            timeout = in.readInt();
+            this.timeout = in.readInt();
             in.skipNBytes(29);
         }
 
