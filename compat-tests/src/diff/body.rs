@@ -59,6 +59,11 @@ pub(crate) fn path(rng: &mut Rng) -> Path {
     }
 }
 
+/// A path that no other sequence has, so that a refusal there does not spoil the next.
+pub(crate) fn own_path(rng: &mut Rng) -> Path {
+    path(rng).filter(|path| path.contains(super::step::ROOT) || !path.starts_with('/'))
+}
+
 /// A new node's path; `sequential` ones are prefixes.
 fn new_path(rng: &mut Rng, sequential: bool) -> Path {
     if sequential && rng.chance(700) {
@@ -249,7 +254,7 @@ pub(crate) fn multi(rng: &mut Rng) -> Body {
             }
             op::SET_DATA => Body::SetData(path(rng), data(rng), version(rng)),
             op::GET_DATA | op::EXISTS => Body::PathFlag(path(rng), false),
-            op::SET_ACL => Body::SetAcl(path(rng), acl(rng), version(rng)),
+            op::SET_ACL => Body::SetAcl(own_path(rng), acl(rng), version(rng)),
             _ => Body::PathInt(path(rng), version(rng)),
         };
         (code, body)

@@ -58,6 +58,8 @@ impl Names {
     fn zxid(&self, zxid: i64) -> String {
         match zxid {
             0 | -1 => zxid.to_string(),
+            // Nodes that all sequences share: compared when it happened.
+            _ if zxid < self.base => "earlier".to_owned(),
             _ => format!("{:+}", zxid.wrapping_sub(self.base)),
         }
     }

@@ -185,7 +185,7 @@ fn body_of(rng: &mut Rng, code: i32) -> Body {
             Body::PathFlag(body::path(rng), rng.chance(450))
         }
         op::SET_DATA => Body::SetData(body::path(rng), body::data(rng), body::version(rng)),
-        op::SET_ACL => Body::SetAcl(body::path(rng), body::acl(rng), body::version(rng)),
+        op::SET_ACL => Body::SetAcl(body::own_path(rng), body::acl(rng), body::version(rng)),
         op::MULTI => body::multi(rng),
         op::MULTI_READ => body::multi_read(rng),
         op::RECONFIG => body::reconfig(rng),

@@ -9,6 +9,7 @@ mod show;
 mod side;
 mod step;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -20,6 +21,9 @@ use crate::programs::Programs;
 use crate::raw::Raw;
 use crate::server::{Kind, Server, Settings};
 use crate::walk;
+
+/// How long to look for a shorter sequence.
+const SHRINK: Duration = Duration::from_secs(30);
 
 /// Options of the differential test.
 #[derive(Debug, clap::Args)]
@@ -36,7 +40,7 @@ pub(crate) struct Options {
     /// Stop after this many seconds; 0 means when the runs are done.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
-    /// Differences to look for before stopping.
+    /// Kinds of differences to print before stopping.
     #[arg(long, default_value_t = 5)]
     max_differences: usize,
     /// The server on the other side; Apache against itself shows that the comparison is sound.
@@ -65,14 +69,16 @@ struct Difference {
 pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
     let begin = Instant::now();
     let limit = Duration::from_secs(options.seconds);
-    let (mut found, mut passed, mut steps) = (0_usize, 0_usize, 0_usize);
+    let (mut failed, mut passed, mut steps) = (0_usize, 0_usize, 0_usize);
+    let mut kinds = BTreeSet::new();
     // Half of the time goes to a server with everything on, half to one with defaults.
     for (flavour, share) in [(Flavour::Everything, 2), (Flavour::Defaults, 1)] {
         let until = limit.saturating_sub(begin.elapsed()) / share + begin.elapsed();
         let mut pair = Pair::start(flavour, options.subject, programs)?;
         let runs = (options.runs + u64::from(share == 2)) / 2;
         for index in 0..runs {
-            if (options.seconds > 0 && begin.elapsed() > until) || found >= options.max_differences
+            if (options.seconds > 0 && begin.elapsed() > until)
+                || kinds.len() >= options.max_differences
             {
                 break;
             }
@@ -83,18 +89,23 @@ pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
             match pair.compare(&sequence, options.verbose)? {
                 None => passed += 1,
                 Some(difference) => {
-                    found += 1;
-                    println!("seed {seed}, {flavour:?}:");
-                    pair.report(sequence, difference)?;
+                    failed += 1;
+                    let (kind, text) = pair.shrink(sequence, difference)?;
+                    if kinds.insert(kind) {
+                        println!("seed {seed}, {flavour:?}:\n{text}");
+                    }
+                    // What differed stays different in the nodes that all sequences share.
+                    pair = Pair::start(flavour, options.subject, programs)?;
                 }
             }
         }
     }
     println!(
-        "{steps} steps in {:.0} s; {passed} passed, {found} failed",
-        begin.elapsed().as_secs_f64()
+        "{steps} steps in {:.0} s, {} kinds of differences; {passed} passed, {failed} failed",
+        begin.elapsed().as_secs_f64(),
+        kinds.len()
     );
-    Ok(found == 0)
+    Ok(failed == 0)
 }
 
 /// How the servers are configured.
@@ -192,15 +203,19 @@ impl Pair {
         format!("{}: {}", self.label[side], server.log_tail())
     }
 
-    /// Drops steps as long as the rest still differs, then prints it.
-    fn report(&mut self, mut steps: Vec<Step>, mut difference: Difference) -> Result<()> {
+    /// Drops steps as long as the rest still differs; what kind of difference it is, and the text.
+    fn shrink(
+        &mut self,
+        mut steps: Vec<Step>,
+        mut difference: Difference,
+    ) -> Result<(String, String)> {
         steps.truncate(difference.step.saturating_add(1));
         let begin = Instant::now();
         let mut chunk = (steps.len() / 2).max(1);
-        while begin.elapsed() < Duration::from_secs(60) {
+        while begin.elapsed() < SHRINK {
             let mut at = 0;
             let before = steps.len();
-            while at < steps.len() {
+            while at < steps.len() && begin.elapsed() < SHRINK {
                 let mut fewer = steps.clone();
                 fewer.drain(at..(at + chunk).min(steps.len()));
                 match self.compare(&fewer, false)? {
@@ -217,21 +232,73 @@ impl Pair {
             }
             chunk = (chunk / 2).max(1);
         }
-        for (index, step) in steps.iter().enumerate() {
-            println!("  {index}. {}", show::step(step));
-        }
-        if difference.step >= steps.len() {
-            println!("  the trees differ:");
-        }
-        for (label, lines) in [
-            (self.label[0], &difference.answers.0),
-            (self.label[1], &difference.answers.1),
-        ] {
-            println!("  {label}:");
-            lines.iter().for_each(|line| println!("    {line}"));
+        self.shrink_bursts(&mut steps, &mut difference, begin)?;
+        Ok((kind(&steps, &difference), self.text(&steps, &difference)))
+    }
+
+    /// Drops requests from steps that send several.
+    fn shrink_bursts(
+        &mut self,
+        steps: &mut Vec<Step>,
+        difference: &mut Difference,
+        begin: Instant,
+    ) -> Result<()> {
+        let mut index = 0;
+        while index < steps.len() {
+            let mut at = 0;
+            while let Some(Step::Send(slot, requests)) = steps.get(index)
+                && requests.len() > 1
+                && at < requests.len()
+                && begin.elapsed() < 2 * SHRINK
+            {
+                let mut fewer_requests = requests.clone();
+                fewer_requests.remove(at);
+                let mut fewer = steps.clone();
+                fewer[index] = Step::Send(*slot, fewer_requests);
+                match self.compare(&fewer, false)? {
+                    Some(still) => {
+                        fewer.truncate(still.step.saturating_add(1));
+                        *steps = fewer;
+                        *difference = still;
+                    }
+                    None => at += 1,
+                }
+            }
+            index += 1;
         }
         Ok(())
     }
+
+    fn text(&self, steps: &[Step], difference: &Difference) -> String {
+        let mut lines: Vec<String> = steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| format!("  {index}. {}", show::step(step)))
+            .collect();
+        if difference.step >= steps.len() {
+            lines.push("  the trees differ:".to_owned());
+        }
+        let (one, two) = &difference.answers;
+        for (label, answers) in self.label.iter().zip([one, two]) {
+            lines.push(format!("  {label}:"));
+            lines.extend(answers.iter().map(|answer| format!("    {answer}")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// What two shrunk differences have in common when they have the same cause, most likely.
+fn kind(steps: &[Step], difference: &Difference) -> String {
+    let (one, two) = &difference.answers;
+    let at = one
+        .iter()
+        .zip(two)
+        .position(|(a, b)| a != b)
+        .unwrap_or(one.len().min(two.len()));
+    let line = |lines: &[String]| lines.get(at).map_or("", String::as_str).to_owned();
+    let last = steps.last().map(show::operations).unwrap_or_default();
+    let all = format!("{last} {} {}", line(one), line(two));
+    all.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// The sequence's tree in comparable form, as the super user sees it; as anybody where there is no

@@ -33,6 +33,19 @@ pub(crate) fn step(step: &Step) -> String {
     }
 }
 
+/// The operations of a step, without what they operate on.
+pub(crate) fn operations(step: &Step) -> String {
+    match step {
+        Step::Connect(..) => "connect".to_owned(),
+        Step::Drop(_) => "drop".to_owned(),
+        Step::Send(_, requests) => requests
+            .iter()
+            .map(|r| name(r.op))
+            .collect::<Vec<_>>()
+            .join(" "),
+    }
+}
+
 fn request(request: &Request) -> String {
     let damage = match request.damage {
         Damage::Whole => String::new(),
