@@ -1,6 +1,7 @@
 //! Owns comparing two snapshots, node by node. May use `storage`. Must not judge which is right.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -68,6 +69,30 @@ struct Difference {
     sign: char,
     what: String,
     changes: Vec<(String, Value, Value)>,
+}
+
+impl Difference {
+    fn text(&self, as_json: bool) -> String {
+        let Self {
+            sign,
+            what,
+            changes,
+        } = self;
+        if as_json {
+            let fields: serde_json::Map<_, _> = changes
+                .iter()
+                .map(|(key, old, new)| (key.clone(), json!({ "old": old, "new": new })))
+                .collect();
+            return json!({ "change": sign.to_string(), "what": what, "fields": fields })
+                .to_string();
+        }
+        let line =
+            |(key, old, new): &(String, Value, Value)| format!("\n    {key}: {old} -> {new}");
+        format!(
+            "{sign} {what}{}",
+            changes.iter().map(line).collect::<String>()
+        )
+    }
 }
 
 fn between(old: &Contents, new: &Contents, content: bool) -> Vec<Difference> {
@@ -148,23 +173,14 @@ pub(crate) fn run(old: &Path, new: &Path, as_json: bool, content: bool) -> Resul
         Ok(contents)
     };
     let found = between(&load(old)?, &load(new)?, content);
+    let mut out = BufWriter::new(std::io::stdout().lock());
     for difference in &found {
-        if as_json {
-            let changes: serde_json::Map<_, _> = (difference.changes.iter())
-                .map(|(key, old, new)| (key.clone(), json!({ "old": old, "new": new })))
-                .collect();
-            let sign = difference.sign.to_string();
-            println!(
-                "{}",
-                json!({ "change": sign, "what": difference.what, "fields": changes })
-            );
-            continue;
-        }
-        println!("{} {}", difference.sign, difference.what);
-        for (key, old, new) in &difference.changes {
-            println!("    {key}: {old} -> {new}");
+        if writeln!(out, "{}", difference.text(as_json)).is_err() {
+            // The reader has seen enough.
+            return Ok(ExitCode::FAILURE);
         }
     }
+    out.flush().context("cannot print")?;
     Ok(if found.is_empty() {
         ExitCode::SUCCESS
     } else {
