@@ -70,7 +70,10 @@ fn server_specs_are_what_zookeeper_reads() {
             Ok(spec) => {
                 right += 1;
                 assert_eq!(spec.to_string(), expected, "{input}");
-                assert_eq!(cfg::ServerSpec::parse(expected).unwrap().to_string(), expected);
+                assert_eq!(
+                    cfg::ServerSpec::parse(expected).unwrap().to_string(),
+                    expected
+                );
             }
             Err(error) => {
                 wrong += 1;

@@ -474,3 +474,64 @@ impl fmt::Display for Members {
         write!(f, "version={:x}", self.version.unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_back_as_zookeeper_prints_them() {
+        let text = "server.2=h2:2888:3888\nserver.1=h1:2888:3888:observer;2181\nversion=1000000a3";
+        let members = Members::parse_dynamic(text).unwrap();
+        assert_eq!(members.version, Some(0x10_0000_0A3));
+        assert_eq!(
+            members.to_string(),
+            "server.1=h1:2888:3888:observer;0.0.0.0:2181\n\
+             server.2=h2:2888:3888:participant\nversion=1000000a3"
+        );
+        assert_eq!(
+            Members::parse_dynamic(&members.to_string()).unwrap(),
+            members.clone()
+        );
+    }
+
+    #[test]
+    fn groups_and_weights() {
+        let text = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n\
+                    group.1=2:1\ngroup.2=3\nweight.3=0\n";
+        let members = Members::parse_dynamic(text).unwrap();
+        assert!(members.is_hierarchical());
+        assert!(
+            members
+                .to_string()
+                .ends_with("group.1=1:2\ngroup.2=3\nweight.1=1\nweight.2=1\nweight.3=0\nversion=0")
+        );
+    }
+
+    #[test]
+    fn errors_name_line_key_and_reason() {
+        for (text, message) in [
+            (
+                "a=1\n\nserver.1 = h:2888",
+                "line 3: server.1: \"h:2888\" is not host:port:port or host:port:port:role",
+            ),
+            ("server.x=h:1:2", "line 1: server.x: \"x\" is not a number"),
+            ("server.1=h:1:x", "line 1: server.1: \"x\" is not a port"),
+            (
+                "server.1=h:1:2\ngroup.1=1\ngroup.2=1",
+                "line 3: group.2: server 1 is in more than one group",
+            ),
+            (
+                "server.1=h:1:2\ngroup.1=2\nweight.2=1",
+                "line 0: group: server 1 is in no group",
+            ),
+            ("group.1=7", "line 0: group: server 7 does not exist"),
+        ] {
+            let lines = properties::parse_str(text).unwrap();
+            let error = Members::from_properties(&lines).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+        let error = Members::parse_dynamic("server.1=h:1:2\ntickTime=2000").unwrap_err();
+        assert_eq!(error.kind, MembersErrorKind::UnknownKey);
+    }
+}
