@@ -379,10 +379,7 @@ impl Connection {
     ) -> Result<(), End> {
         match header.op {
             op_code::AUTH => self.authenticate(header, &body),
-            op_code::SASL => {
-                self.sasl(header);
-                Ok(())
-            }
+            op_code::SASL => self.sasl(header, &body),
             op if is_known(op) => {
                 if op == op_code::CLOSE_SESSION {
                     // ZooKeeper answers nothing that comes behind it.
@@ -461,22 +458,22 @@ impl Connection {
         Ok(())
     }
 
-    /// A server without SASL configured answers with a null token.
-    fn sasl(&self, header: RequestHeader) {
+    /// A server without SASL configured answers any token with null; null itself is too much for
+    /// ZooKeeper, which closes the connection. Source: `ZooKeeperServer.processSasl`.
+    fn sasl(&self, header: RequestHeader, body: &[u8]) -> Result<(), End> {
+        let request: SaslToken<'_> = decode_all(body).map_err(End::Header)?;
+        if request.token.is_none() {
+            return Err(End::Closed);
+        }
         self.conn.outbox.push(|out| {
             reply::frame(&mut out.bytes, |bytes| {
-                jute::append(
-                    bytes,
-                    &ReplyHeader {
-                        xid: header.xid,
-                        zxid: 0,
-                        err: 0,
-                    },
-                );
+                let (xid, zxid, err) = (header.xid, 0, 0);
+                jute::append(bytes, &ReplyHeader { xid, zxid, err });
                 jute::append(bytes, &SaslToken { token: None });
             });
             out.packets += 1;
         });
+        Ok(())
     }
 
     /// Notes the requests that the core is done with.

@@ -79,6 +79,13 @@ fn need<T>(value: Option<T>) -> Result<T, ErrorCode> {
     value.ok_or(ErrorCode::MarshallingError)
 }
 
+/// A path that `PathUtils.validatePath` sees first: to it, null is as wrong as any other.
+fn need_valid<'a>(path: &'a Option<std::borrow::Cow<'_, str>>) -> Result<&'a str, ErrorCode> {
+    let path = path.as_deref().ok_or(ErrorCode::BadArguments)?;
+    validate(path)?;
+    Ok(path)
+}
+
 fn validate(path: &str) -> Result<(), ErrorCode> {
     path_rules::validate(path).map_err(|_| ErrorCode::BadArguments)
 }
@@ -207,8 +214,13 @@ impl Prep {
                 .map(|decoded| self.create(&ctx, &request.body, &Create::with_ttl(&decoded))),
             op_code::DELETE => decode_all::<PathVersionRequest<'_>>(&request.body)
                 .map(|decoded| self.delete(&ctx, &decoded)),
-            op_code::DELETE_CONTAINER => decode_all::<PathRequest<'_>>(&request.body)
-                .map(|decoded| self.delete_container(&ctx, &decoded)),
+            op_code::DELETE_CONTAINER => match decode_all::<PathRequest<'_>>(&request.body) {
+                // Unlike for other operations, a null path does not take a zxid here (observed).
+                Ok(PathRequest { path: None }) => {
+                    return Prepared::Refused(ErrorCode::MarshallingError);
+                }
+                decoded => decoded.map(|decoded| self.delete_container(&ctx, &decoded)),
+            },
             op_code::SET_DATA => decode_all::<SetDataRequest<'_>>(&request.body)
                 .map(|decoded| self.set_data(&ctx, &request.body, &decoded)),
             op_code::SET_ACL => decode_all::<SetAclRequest<'_>>(&request.body)
@@ -395,8 +407,7 @@ impl Prep {
         request: &SetDataRequest<'_>,
     ) -> Result<Txn, ErrorCode> {
         ctx.sessions.check(ctx.session)?;
-        let path = need(request.path.as_deref())?;
-        validate(path)?;
+        let path = need_valid(&request.path)?;
         let mut node = self.outstanding.get(ctx.tree, path)?;
         self.check_acl(ctx, &node.acl, perms::WRITE)?;
         self.check_quota(ctx, path, node.data_len, request.data, 0)?;
@@ -419,8 +430,7 @@ impl Prep {
 
     fn set_acl(&mut self, ctx: &Ctx<'_>, request: &SetAclRequest<'_>) -> Result<Txn, ErrorCode> {
         ctx.sessions.check(ctx.session)?;
-        let path = need(request.path.as_deref())?;
-        validate(path)?;
+        let path = need_valid(&request.path)?;
         let acl = acl::fixup(&self.config.auth, request.acl.as_deref(), ctx.auth)?;
         let mut node = self.outstanding.get(ctx.tree, path)?;
         self.check_acl(ctx, &node.acl, perms::ADMIN)?;
@@ -439,8 +449,7 @@ impl Prep {
 
     fn check(&self, ctx: &Ctx<'_>, request: &PathVersionRequest<'_>) -> Result<Txn, ErrorCode> {
         ctx.sessions.check(ctx.session)?;
-        let path = need(request.path.as_deref())?;
-        validate(path)?;
+        let path = need_valid(&request.path)?;
         let node = self.outstanding.get(ctx.tree, path)?;
         self.check_acl(ctx, &node.acl, perms::READ)?;
         let version = next_version(node.existing()?.version, request.version)?;

@@ -105,28 +105,23 @@ pub fn serve(
     });
     match outcome {
         Ok(()) => ErrorCode::Ok,
+        Err(err) if op == op_code::MULTI_READ && out.len() > start + HEADER_END => {
+            // ZooKeeper sends the results that it has behind the error.
+            if let Some(room) = out.get_mut(start + HEADER_END - 4..start + HEADER_END) {
+                room.copy_from_slice(&err.0.to_be_bytes());
+            }
+            err
+        }
         Err(err) => {
             out.truncate(start);
-            if op == op_code::MULTI_READ {
-                // ZooKeeper has made the response by then and sends it, empty, behind the error.
-                reply::frame(out, |out| {
-                    jute::append(
-                        out,
-                        &ReplyHeader {
-                            xid: request_xid,
-                            zxid,
-                            err: err.0,
-                        },
-                    );
-                    jute::append(out, &END);
-                });
-            } else {
-                reply::header_only(out, request_xid, zxid, err);
-            }
+            reply::header_only(out, request_xid, zxid, err);
             err
         }
     }
 }
+
+/// Where a reply's header ends, behind the frame's length.
+const HEADER_END: usize = 20;
 
 fn decode<'a, T: Decode<'a>>(body: &'a [u8]) -> Result<T, ErrorCode> {
     decode_all(body).map_err(|_| ErrorCode::MarshallingError)
@@ -135,6 +130,12 @@ fn decode<'a, T: Decode<'a>>(body: &'a [u8]) -> Result<T, ErrorCode> {
 /// A path that ZooKeeper would dereference.
 fn need<'a>(path: &'a Option<Cow<'_, str>>) -> Result<&'a str, ErrorCode> {
     path.as_deref().ok_or(ErrorCode::MarshallingError)
+}
+
+/// A path as the watch tables know it. Null is one to them, as to ZooKeeper's; no node can have the
+/// name that stands for it.
+fn watchable<'a>(path: &'a Option<Cow<'_, str>>) -> &'a str {
+    path.as_deref().unwrap_or("\0")
 }
 
 impl Reader<'_> {
@@ -187,7 +188,7 @@ fn answer(
             let request: PathTypeRequest<'_> = decode(body)?;
             let kind =
                 WatcherType::try_from(request.kind).map_err(|_| ErrorCode::MarshallingError)?;
-            let path = need(&request.path)?;
+            let path = watchable(&request.path);
             let found = if op == op_code::CHECK_WATCHES {
                 watches.contains(path, reader.conn, kind)
             } else {
@@ -328,7 +329,7 @@ fn add_watch(
         ADD_WATCH_PERSISTENT_RECURSIVE => WatchMode::PersistentRecursive,
         _ => return Err(ErrorCode::MarshallingError),
     };
-    watches.add(need(&request.path)?, reader.conn, mode);
+    watches.add(watchable(&request.path), reader.conn, mode);
     jute::append(out, &ErrorResponse { err: 0 });
     Ok(())
 }
@@ -347,39 +348,43 @@ fn multi_read(
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
     let request: MultiRequest<'_> = decode(body)?;
+    let mut outcome = Ok(());
     for op in &request.ops {
-        let path = match op {
-            MultiOp::GetData(request) | MultiOp::GetChildren(request) => need(&request.path)?,
-            _ => return Err(ErrorCode::MarshallingError),
-        };
-        match reader.readable(tree, path) {
-            Ok(node) => {
-                jute::append(
-                    out,
-                    &MultiHeader {
-                        op: op.op(),
-                        done: false,
-                        err: 0,
-                    },
-                );
-                if op.op() == op_code::GET_DATA {
-                    get_data(tree, node, out);
-                } else {
-                    children(tree, node, out);
-                }
-            }
-            Err(err) => {
-                let header = MultiHeader {
-                    op: op_code::ERROR,
-                    done: false,
-                    err: err.0,
-                };
-                jute::append(out, &header);
-                jute::append(out, &ErrorResponse { err: err.0 });
-            }
+        outcome = multi_read_one(tree, reader, op, out);
+        if outcome.is_err() {
+            break;
         }
     }
     jute::append(out, &END);
+    outcome
+}
+
+fn multi_read_one(
+    tree: &Tree,
+    reader: &Reader<'_>,
+    op: &MultiOp<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
+    let path = match op {
+        MultiOp::GetData(request) | MultiOp::GetChildren(request) => need(&request.path)?,
+        _ => return Err(ErrorCode::MarshallingError),
+    };
+    match reader.readable(tree, path) {
+        Ok(node) => {
+            let (op, done, err) = (op.op(), false, 0);
+            jute::append(out, &MultiHeader { op, done, err });
+            if op == op_code::GET_DATA {
+                get_data(tree, node, out);
+            } else {
+                children(tree, node, out);
+            }
+        }
+        Err(err) => {
+            let (op, done, err) = (op_code::ERROR, false, err.0);
+            jute::append(out, &MultiHeader { op, done, err });
+            jute::append(out, &ErrorResponse { err });
+        }
+    }
     Ok(())
 }
 

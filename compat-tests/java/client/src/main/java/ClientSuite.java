@@ -175,7 +175,7 @@ public final class ClientSuite {
             create(c.zk, p + "/c", CreateMode.PERSISTENT);
             Harness.fails(KeeperException.NotEmptyException.class, () -> c.zk.delete(p, -1));
             Harness.fails(KeeperException.InvalidACLException.class,
-                () -> c.zk.create(p + "/acl", bytes(""), List.of(new ACL(31, new Id("nosuch", "x"))), CreateMode.PERSISTENT));
+                () -> c.zk.create(p + "/acl", bytes(""), Arrays.asList(new ACL(31, new Id("nosuch", "x"))), CreateMode.PERSISTENT));
             Harness.fails(KeeperException.InvalidACLException.class,
                 () -> c.zk.create(p + "/acl", bytes(""), CREATOR_ALL_ACL, CreateMode.PERSISTENT));
             Harness.fails(KeeperException.BadArgumentsException.class, () -> c.zk.delete("/zookeeper", -1));
@@ -297,13 +297,13 @@ public final class ClientSuite {
             Stat stat = new Stat();
             List<ACL> acl = owner.zk.getACL(p, stat);
             Harness.check(acl.size() == 1 && acl.get(0).getId().getId().startsWith("joe:"), acl.toString());
-            owner.zk.setACL(p, List.of(acl.get(0), new ACL(1, new Id("world", "anyone"))), 0);
+            owner.zk.setACL(p, Arrays.asList(acl.get(0), new ACL(1, new Id("world", "anyone"))), 0);
             Harness.same("joe:x", other.zk.getACL(p, stat).get(0).getId().getId(), "the digest as others see it");
             Harness.same(1, stat.getAversion(), "aversion");
             other.zk.addAuthInfo("digest", bytes("joe:secret"));
             Harness.same("private", new String(other.zk.getData(p, false, null)), "data");
             String ip = H.fresh("acl-ip");
-            owner.zk.create(ip, bytes("ip"), List.of(new ACL(31, new Id("ip", "127.0.0.1"))), CreateMode.PERSISTENT);
+            owner.zk.create(ip, bytes("ip"), Arrays.asList(new ACL(31, new Id("ip", "127.0.0.1"))), CreateMode.PERSISTENT);
             Harness.same("ip", new String(owner.zk.getData(ip, false, null)), "data");
             String readable = H.fresh("acl-read");
             owner.zk.create(readable, bytes("r"), READ_ACL_UNSAFE, CreateMode.PERSISTENT);
