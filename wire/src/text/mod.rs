@@ -2,4 +2,5 @@
 //! Java flags. May use nom. Must not read files or know what a setting does.
 
 pub mod cfg;
+pub mod jvmflags;
 pub mod properties;
