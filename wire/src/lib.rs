@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod data;
+pub mod frame;
 pub mod jute;
 pub mod multi;
 pub mod op;

@@ -2,5 +2,6 @@
 //! Java flags. May use nom. Must not read files or know what a setting does.
 
 pub mod cfg;
+pub mod fourletter;
 pub mod jvmflags;
 pub mod properties;
