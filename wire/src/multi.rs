@@ -87,6 +87,11 @@ fn decode_op(op: i32, input: &[u8]) -> JuteResult<'_, MultiOp<'_>> {
     match op {
         op_code::CREATE | op_code::CREATE2 | op_code::CREATE_CONTAINER => {
             let (rest, request) = CreateRequest::decode(input)?;
+            // ZooKeeper finds a null ACL while it decodes, before anything that is wrong further
+            // on, but only once it knows the flags. Source: `CreateOptions.Builder`.
+            if request.acl.is_none() && (0..=6).contains(&request.flags) {
+                return crate::jute::fail(DecodeErrorKind::Null, rest.len());
+            }
             Ok((rest, MultiOp::Create(op, request)))
         }
         op_code::CREATE_TTL => {
