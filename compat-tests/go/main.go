@@ -434,7 +434,9 @@ func main() {
 		_, err := conn.Create(root, nil, 0, open)
 		must(err)
 	})
-	if !prepared {
+	if prepared {
+		passed++
+	} else {
 		failed++
 	}
 	for _, test := range tests {

@@ -1,12 +1,14 @@
 //! Owns the command line of the compatibility tests. May use every module here. Must not test
 //! anything itself.
 
+mod control;
 mod diff;
 mod guard;
 mod programs;
 mod raw;
 mod rng;
 mod server;
+mod suites;
 mod walk;
 
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ struct Args {
 enum Command {
     /// The same random operations on both servers, answers compared.
     Diff(diff::Options),
+    /// The suites of the official clients.
+    Suites(suites::Options),
     /// Becomes another program, which then dies with its parent.
     #[command(name = guard::SUBCOMMAND, hide = true)]
     ExecGuarded {
@@ -56,5 +60,6 @@ fn run(args: Args) -> Result<bool> {
     match args.command {
         Command::ExecGuarded { command_line } => guard::exec_guarded(&command_line).map(|()| true),
         Command::Diff(options) => diff::run(&options, &programs()?),
+        Command::Suites(options) => suites::run(&options, &programs()?),
     }
 }

@@ -1,0 +1,240 @@
+//! Owns running the official clients' suites: one row each, built, run against a server of its
+//! own, its lines counted. Must not know what a suite tests.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::control::Controlled;
+use crate::guard;
+use crate::programs::{Programs, compat_dir};
+use crate::server::{Kind, Settings};
+
+/// A client and how to run its tests.
+struct Suite {
+    name: &'static str,
+    /// Below `compat-tests`.
+    folder: &'static str,
+    /// Shell commands that prepare it; nothing to do the second time.
+    build: &'static [&'static str],
+    /// The shell command that runs it.
+    run: &'static str,
+    /// Seconds it may run.
+    limit: u64,
+}
+
+const MAVEN: &[&str] = &["mvn -q -B package"];
+
+/// Every suite; a new one is a new row.
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "java",
+        folder: "java/client",
+        build: MAVEN,
+        run: "java -cp target/classes:$(cat target/classpath.txt) ClientSuite",
+        limit: 240,
+    },
+    Suite {
+        name: "python",
+        folder: "python",
+        build: &[
+            "test -x .venv/bin/pip || python3 -m venv .venv",
+            ".venv/bin/pip install -q --disable-pip-version-check -r requirements.txt",
+        ],
+        run: ".venv/bin/python suite.py",
+        limit: 240,
+    },
+    Suite {
+        name: "go",
+        folder: "go",
+        build: &["mkdir -p target && go build -o target/suite ."],
+        run: "target/suite",
+        limit: 180,
+    },
+    Suite {
+        name: "c",
+        folder: "c",
+        build: &["make -s suite"],
+        run: "./suite",
+        limit: 180,
+    },
+    Suite {
+        name: "node",
+        folder: "node",
+        build: &["test -d node_modules || npm ci --silent"],
+        run: "node suite.mjs",
+        limit: 180,
+    },
+];
+
+/// Options of the suites.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Run these only.
+    names: Vec<String>,
+    /// The server to test.
+    #[arg(long, value_enum, default_value_t = Kind::Menagerie)]
+    against: Kind,
+    /// Print the suites and stop.
+    #[arg(long)]
+    list: bool,
+}
+
+/// What came of a suite.
+struct Outcome {
+    name: &'static str,
+    passed: u64,
+    failed: u64,
+    took: Duration,
+    reason: String,
+}
+
+/// Runs the suites; false when a test fails or a suite cannot run.
+pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
+    if options.list {
+        SUITES
+            .iter()
+            .for_each(|suite| println!("{:<10} {}", suite.name, suite.folder));
+        return Ok(true);
+    }
+    for name in &options.names {
+        ensure!(
+            SUITES.iter().any(|s| s.name == name),
+            "there is no suite {name:?}"
+        );
+    }
+    let wanted = |name: &str| options.names.is_empty() || options.names.iter().any(|n| n == name);
+    let mut outcomes = Vec::new();
+    for suite in SUITES.iter().filter(|suite| wanted(suite.name)) {
+        println!("\n-- {}: {}", suite.name, suite.run);
+        let begin = Instant::now();
+        let mut outcome = Outcome {
+            name: suite.name,
+            passed: 0,
+            failed: 0,
+            took: Duration::ZERO,
+            reason: String::new(),
+        };
+        if let Err(error) = one(suite, options.against, programs, &mut outcome) {
+            println!("{error:#}");
+            outcome.reason = error.to_string();
+            outcome.failed = outcome.failed.max(1);
+        }
+        outcome.took = begin.elapsed();
+        outcomes.push(outcome);
+    }
+    Ok(summary(&outcomes, options.against))
+}
+
+fn summary(outcomes: &[Outcome], against: Kind) -> bool {
+    println!(
+        "\n{:<10} {:>8} {:>8} {:>8}  against {}",
+        "client",
+        "passed",
+        "failed",
+        "seconds",
+        against.name()
+    );
+    let (mut passed, mut failed) = (0, 0);
+    for outcome in outcomes {
+        let seconds = outcome.took.as_secs_f64();
+        println!(
+            "{:<10} {:>8} {:>8} {seconds:>8.1}  {}",
+            outcome.name, outcome.passed, outcome.failed, outcome.reason
+        );
+        passed += outcome.passed;
+        failed += outcome.failed;
+    }
+    println!("{passed} passed, {failed} failed");
+    failed == 0 && outcomes.iter().all(|o| o.reason.is_empty())
+}
+
+fn one(suite: &Suite, kind: Kind, programs: &Programs, outcome: &mut Outcome) -> Result<()> {
+    let folder = compat_dir().join(suite.folder);
+    ensure!(folder.is_dir(), "{} is missing", folder.display());
+    for command in suite.build {
+        let status = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .status()?;
+        ensure!(status.success(), "{command}: {status}");
+    }
+    // Quick ticks, so that sessions expire while a test waits.
+    let lines = [
+        "tickTime=500",
+        "maxClientCnxns=0",
+        "extendedTypesEnabled=true",
+        "4lw.commands.whitelist=*",
+    ];
+    let server = Controlled::start(kind, programs, Settings::new(&lines, &[]))?;
+    let result = follow(suite, &server, outcome);
+    let log = server.finish();
+    if result.is_err() || outcome.failed > 0 {
+        println!("the end of the server's log:\n    {log}");
+    }
+    result
+}
+
+/// Runs the suite and reads its lines: `ok NAME`, `FAIL NAME: WHY`, and at the end the totals, which
+/// must be what the lines say, so that a suite that dies in the middle does not pass.
+fn follow(suite: &Suite, server: &Controlled, outcome: &mut Outcome) -> Result<()> {
+    let mut child = guard::dying_with_us(Path::new("sh"))?
+        .args(["-c", &format!("exec {}", suite.run)])
+        .current_dir(compat_dir().join(suite.folder))
+        .env("ZK_ADDR", server.address.to_string())
+        .env("ZK_CONTROL", server.control.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", suite.run))?;
+    let output = child.stdout.take().context("no output")?;
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let end = Instant::now() + Duration::from_secs(suite.limit);
+    let mut totals = None;
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                println!("{line}");
+                if line.starts_with("ok ") {
+                    outcome.passed += 1;
+                } else if line.starts_with("FAIL ") {
+                    outcome.failed += 1;
+                } else if line.ends_with(" failed") {
+                    totals = Some(line);
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                child.kill()?;
+                child.wait()?;
+                bail!("not done within {} s", suite.limit);
+            }
+        }
+    }
+    let status = child.wait()?;
+    let expected = format!("{} passed, {} failed", outcome.passed, outcome.failed);
+    let totals = totals.with_context(|| format!("ended without totals, {status}"))?;
+    ensure!(
+        totals.trim() == expected,
+        "says {totals:?}, but printed {expected}"
+    );
+    ensure!(outcome.passed + outcome.failed > 0, "ran no test");
+    ensure!(
+        status.success() || outcome.failed > 0,
+        "ended with {status}"
+    );
+    Ok(())
+}
