@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-use crate::jute::{Decode, JuteResult, record};
+use crate::jute::{Decode, JuteResult, deserialize_record, record};
 
 /// Permission bits of an [`Acl`]. Source: `ZooDefs.Perms`.
 pub mod perms {
@@ -51,6 +51,8 @@ impl Serialize for Acl<'_> {
         record.end()
     }
 }
+
+deserialize_record!(Acl, Acl<'de> { perms, id });
 
 impl<'a> Decode<'a> for Acl<'a> {
     fn decode(input: &'a [u8]) -> JuteResult<'a, Self> {

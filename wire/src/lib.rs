@@ -13,5 +13,6 @@ pub mod jute;
 pub mod multi;
 pub mod op;
 pub mod path;
+pub mod quorum;
 pub mod text;
 pub mod txn;

@@ -44,6 +44,9 @@ pub enum DecodeErrorKind {
     /// A multi holds both reads and writes.
     #[error("reads and writes mixed in one multi")]
     MixedMulti,
+    /// The type to be read has no Jute form.
+    #[error("a type that Jute lacks")]
+    NotJute,
 }
 
 impl DecodeError {
