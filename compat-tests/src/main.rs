@@ -3,7 +3,9 @@
 
 mod control;
 mod diff;
+mod files;
 mod guard;
+mod populate;
 mod programs;
 mod raw;
 mod rng;
@@ -33,6 +35,8 @@ struct Args {
 enum Command {
     /// The same random operations on both servers, answers compared.
     Diff(diff::Options),
+    /// One data directory, used by both servers in turn.
+    Files(files::Options),
     /// The suites of the official clients.
     Suites(suites::Options),
     /// Becomes another program, which then dies with its parent.
@@ -60,6 +64,7 @@ fn run(args: Args) -> Result<bool> {
     match args.command {
         Command::ExecGuarded { command_line } => guard::exec_guarded(&command_line).map(|()| true),
         Command::Diff(options) => diff::run(&options, &programs()?),
+        Command::Files(options) => files::run(&options, &programs()?),
         Command::Suites(options) => suites::run(&options, &programs()?),
     }
 }
