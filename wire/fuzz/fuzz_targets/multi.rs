@@ -1,0 +1,7 @@
+//! See `checks::multi`.
+#![no_main]
+
+#[path = "../checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::multi(data));
