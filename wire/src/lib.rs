@@ -5,6 +5,11 @@
 //! Every decoder is total: any input gives a value or a [`jute::DecodeError`], and allocates no
 //! more than the input could justify.
 #![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)
+)]
 
 pub mod client;
 pub mod data;

@@ -70,6 +70,22 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// The parent of a valid path; `None` for the root.
+#[must_use]
+pub fn parent(path: &str) -> Option<&str> {
+    match path.rsplit_once('/')? {
+        ("", "") => None,
+        ("", _) => Some("/"),
+        (parent, _) => Some(parent),
+    }
+}
+
+/// The name behind the last slash; empty for the root.
+#[must_use]
+pub fn last_component(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +109,21 @@ mod tests {
             "/\u{fff0}",
         ] {
             assert!(validate(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn parents_and_names() {
+        for (path, above, name) in [
+            ("/", None, ""),
+            ("/a", Some("/"), "a"),
+            ("/a/b", Some("/a"), "b"),
+        ] {
+            assert_eq!(
+                (parent(path), last_component(path)),
+                (above, name),
+                "{path}"
+            );
         }
     }
 }

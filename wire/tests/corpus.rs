@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../fuzz/checks.rs"]
+#[allow(clippy::expect_used)]
 mod checks;
 
 use std::fs;

@@ -1,4 +1,5 @@
 //! The text formats against what Apache ZooKeeper 3.9.5 and Java 17 make of the same input.
+#![allow(clippy::unwrap_used)]
 
 use menagerie_wire::text::{cfg, properties};
 
