@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use menagerie_wire::op::op_code;
+use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
@@ -72,12 +73,13 @@ fn drive(run: &Run, addresses: &[SocketAddr], frames: &Frames, budget: Option<u6
         .enumerate()
         .take(usize::try_from(left).unwrap_or(usize::MAX))
     {
-        slots.push(Slot::open(
+        slots.push(Some(Slot::open(
             *address,
             poll.registry(),
             Token(token),
             run.now(),
-        )?);
+            frames,
+        )?));
         left -= 1;
     }
     let mut open = slots.len();
@@ -86,10 +88,11 @@ fn drive(run: &Run, addresses: &[SocketAddr], frames: &Frames, budget: Option<u6
         poll.poll(&mut events, Some(std::time::Duration::from_millis(100)))
             .or_else(interrupted)?;
         for event in &events {
-            let Some(slot) = slots.get_mut(event.token().0) else {
+            let Some(place) = slots.get_mut(event.token().0) else {
                 continue;
             };
-            if !slot.advance(frames)? {
+            let Some(slot) = place else { continue };
+            if !slot.advance(frames, event)? {
                 continue;
             }
             let now = run.now();
@@ -99,11 +102,11 @@ fn drive(run: &Run, addresses: &[SocketAddr], frames: &Frames, budget: Option<u6
             }
             last = now;
             if run.over(now) || left == 0 {
-                slot.stage = Stage::Ending;
+                *place = None;
                 open -= 1;
             } else {
                 left -= 1;
-                *slot = Slot::open(slot.address, poll.registry(), event.token(), now)?;
+                *slot = Slot::open(slot.address, poll.registry(), event.token(), now, frames)?;
             }
         }
         let deadline = run.within.to.saturating_add(15_000_000_000);
@@ -113,21 +116,39 @@ fn drive(run: &Run, addresses: &[SocketAddr], frames: &Frames, budget: Option<u6
 }
 
 impl Slot {
-    fn open(address: SocketAddr, registry: &Registry, token: Token, now: u64) -> Result<Self> {
+    /// Connects and, where the connection is there at once as on one machine, asks for a session.
+    fn open(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        now: u64,
+        frames: &Frames,
+    ) -> Result<Self> {
         let mut socket = TcpStream::connect(address).context("cannot connect")?;
-        socket.set_nodelay(true)?;
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        let stage = match socket.write(&frames.open) {
+            Ok(n) => {
+                ensure!(n == frames.open.len(), "no room for a connect request");
+                Stage::Opening
+            }
+            Err(e) if is_not_yet(&e) => Stage::Connecting,
+            Err(e) => return Err(e).context("cannot send the connect request"),
+        };
+        let interest = match stage {
+            Stage::Connecting => Interest::READABLE | Interest::WRITABLE,
+            _ => Interest::READABLE,
+        };
+        registry.register(&mut socket, token, interest)?;
         Ok(Self {
             address,
             socket,
-            stage: Stage::Connecting,
+            stage,
             began: now,
             input: Vec::new(),
         })
     }
 
     /// Goes as far as it can; true when the session is closed and the stream has ended.
-    fn advance(&mut self, frames: &Frames) -> Result<bool> {
+    fn advance(&mut self, frames: &Frames, event: &Event) -> Result<bool> {
         if matches!(self.stage, Stage::Connecting) {
             if let Some(error) = self.socket.take_error()? {
                 return Err(error).context("cannot connect");
@@ -139,6 +160,9 @@ impl Slot {
             }
             self.stage = Stage::Opening;
         }
+        if matches!(self.stage, Stage::Ending) && event.is_read_closed() {
+            return Ok(true);
+        }
         loop {
             let mut chunk = [0; 512];
             match self.socket.read(&mut chunk) {
@@ -148,6 +172,10 @@ impl Slot {
                     self.input
                         .extend_from_slice(chunk.get(..n).unwrap_or_default());
                     self.on_input(frames)?;
+                    if n < chunk.len() {
+                        // That was all there is; what comes next is another event.
+                        return Ok(matches!(self.stage, Stage::Ending) && event.is_read_closed());
+                    }
                 }
                 Err(e) if is_not_yet(&e) => return Ok(false),
                 // The server may end with a reset when it closes first.
