@@ -132,7 +132,7 @@ fn compare(before: &[Node], now: &[Node]) -> Result<()> {
                         let start = d.get(..d.len().min(60)).unwrap_or_default();
                         format!("{} bytes \"{}\"", d.len(), start.escape_ascii())
                     });
-                    format!("{data:?} {:?} {}", n.stat, n.acl)
+                    format!("{data:?} {:?} {:?}", n.stat, n.acl)
                 };
                 bail!("{}: was {}, is {}", node.path, brief(node), brief(other));
             }

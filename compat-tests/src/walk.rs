@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use menagerie_wire::client::{AuthPacket, GetAclResponse, GetChildrenResponse, GetDataResponse};
 use menagerie_wire::client::{PathRequest, PathWatchRequest};
-use menagerie_wire::data::Stat;
+use menagerie_wire::data::{Acl, Id, Stat};
 use menagerie_wire::jute::decode_all;
 use menagerie_wire::op::{ErrorCode, op_code, xid};
 
@@ -22,8 +22,8 @@ pub(crate) struct Node {
     pub(crate) data: Option<Vec<u8>>,
     /// Its stat.
     pub(crate) stat: Stat,
-    /// Its ACL, as the server's bytes say it.
-    pub(crate) acl: String,
+    /// Its ACL.
+    pub(crate) acl: Option<Vec<Acl<'static>>>,
 }
 
 /// Makes the connection the super user's.
@@ -74,12 +74,22 @@ pub(crate) fn walk(raw: &mut Raw, root: &str) -> Result<Vec<Node>> {
         nodes.push(Node {
             data: found.data.map(<[u8]>::to_vec),
             stat: found.stat,
-            acl: format!("{:?}", acl.acl),
+            acl: acl.acl.map(|list| list.into_iter().map(owned).collect()),
             path,
         });
     }
     nodes.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(nodes)
+}
+
+fn owned(acl: Acl<'_>) -> Acl<'static> {
+    Acl {
+        perms: acl.perms,
+        id: Id {
+            scheme: acl.id.scheme.map(|text| text.into_owned().into()),
+            id: acl.id.id.map(|text| text.into_owned().into()),
+        },
+    }
 }
 
 fn call<T: serde::Serialize>(raw: &mut Raw, op: i32, body: &T, path: &str) -> Result<Vec<u8>> {

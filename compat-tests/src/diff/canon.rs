@@ -125,7 +125,7 @@ impl Names {
             self.text(Some(&node.path)),
             data(node.data.as_deref()),
             self.stat(&node.stat),
-            node.acl
+            self.acl(node.acl.as_deref())
         )
     }
 
@@ -229,7 +229,11 @@ impl Names {
             let (scheme, id) = (a.id.scheme.as_deref(), a.id.id.as_deref());
             format!("{}:{}:{}", a.perms, self.text(scheme), self.text(id))
         };
-        format!("[{}]", acl.iter().map(entry).collect::<Vec<_>>().join(" "))
+        // What `auth` stands for comes in the order of a Java hash set
+        // (`PrepRequestProcessor.fixupACL` over `ServerCnxn.authInfo`).
+        let mut list: Vec<_> = acl.iter().map(entry).collect();
+        list.sort();
+        format!("[{}]", list.join(" "))
     }
 
     fn who(&self, response: &rec::WhoAmIResponse<'_>) -> String {

@@ -236,35 +236,29 @@ impl Pair {
         Ok((kind(&steps, &difference), self.text(&steps, &difference)))
     }
 
-    /// Drops requests from steps that send several.
+    /// Drops requests from steps that send several, and operations from multis.
     fn shrink_bursts(
         &mut self,
         steps: &mut Vec<Step>,
         difference: &mut Difference,
         begin: Instant,
     ) -> Result<()> {
-        let mut index = 0;
-        while index < steps.len() {
-            let mut at = 0;
-            while let Some(Step::Send(slot, requests)) = steps.get(index)
-                && requests.len() > 1
-                && at < requests.len()
-                && begin.elapsed() < 2 * SHRINK
-            {
-                let mut fewer_requests = requests.clone();
-                fewer_requests.remove(at);
-                let mut fewer = steps.clone();
-                fewer[index] = Step::Send(*slot, fewer_requests);
-                match self.compare(&fewer, false)? {
-                    Some(still) => {
-                        fewer.truncate(still.step.saturating_add(1));
-                        *steps = fewer;
-                        *difference = still;
-                    }
-                    None => at += 1,
+        let (mut index, mut part) = (0, 0);
+        while index < steps.len() && begin.elapsed() < 2 * SHRINK {
+            let Some(smaller) = steps.get(index).and_then(|step| step.without(part)) else {
+                (index, part) = (index + 1, 0);
+                continue;
+            };
+            let mut fewer = steps.clone();
+            fewer[index] = smaller;
+            match self.compare(&fewer, false)? {
+                Some(still) => {
+                    fewer.truncate(still.step.saturating_add(1));
+                    *steps = fewer;
+                    *difference = still;
                 }
+                None => part += 1,
             }
-            index += 1;
         }
         Ok(())
     }

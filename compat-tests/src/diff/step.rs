@@ -25,6 +25,33 @@ pub(crate) enum Step {
     Send(usize, Vec<Request>),
 }
 
+impl Step {
+    /// The step less one request, or less one operation of its only request, a multi; `None` when
+    /// it has no such part.
+    pub(crate) fn without(&self, part: usize) -> Option<Self> {
+        let Self::Send(slot, requests) = self else {
+            return None;
+        };
+        let mut requests = requests.clone();
+        match requests.as_mut_slice() {
+            [only] => {
+                let Body::Multi(parts) = &mut only.body else {
+                    return None;
+                };
+                if part >= parts.len() {
+                    return None;
+                }
+                parts.remove(part);
+            }
+            several if part < several.len() => {
+                requests.remove(part);
+            }
+            _ => return None,
+        }
+        Some(Self::Send(*slot, requests))
+    }
+}
+
 /// How to connect.
 #[derive(Debug, Clone)]
 pub(crate) enum Connect {
