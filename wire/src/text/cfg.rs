@@ -483,7 +483,7 @@ mod tests {
     fn members_come_back_as_zookeeper_prints_them() {
         let text = "server.2=h2:2888:3888\nserver.1=h1:2888:3888:observer;2181\nversion=1000000a3";
         let members = Members::parse_dynamic(text).unwrap();
-        assert_eq!(members.version, Some(0x10_0000_0A3));
+        assert_eq!(members.version, Some(0x0001_0000_00A3));
         assert_eq!(
             members.to_string(),
             "server.1=h1:2888:3888:observer;0.0.0.0:2181\n\
@@ -491,7 +491,7 @@ mod tests {
         );
         assert_eq!(
             Members::parse_dynamic(&members.to_string()).unwrap(),
-            members.clone()
+            members
         );
     }
 
