@@ -39,8 +39,9 @@ impl fmt::Display for Failure {
 
 impl Failure {
     /// The exit code of the shell when this was its last command.
-    pub(crate) const fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            Self::After(_, then) => then.exit_code(),
             Self::NotFound(_) => 127,
             _ => 1,
         }
