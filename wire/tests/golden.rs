@@ -19,7 +19,7 @@ enum Tree {
     Bool(bool),
     Number(i64),
     Text(String),
-    List(Vec<Tree>),
+    List(Vec<Self>),
 }
 
 impl<'de> Deserialize<'de> for Tree {

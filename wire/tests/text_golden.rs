@@ -1,6 +1,7 @@
 //! The text formats against what Apache ZooKeeper 3.9.5 and Java 17 make of the same input.
 #![allow(clippy::unwrap_used)]
 
+use menagerie_wire::jute::java_string;
 use menagerie_wire::text::{cfg, properties};
 
 fn hex(text: &str) -> Vec<u8> {
@@ -83,4 +84,19 @@ fn server_specs_are_what_zookeeper_reads() {
         }
     }
     assert!(right > 100 && wrong > 100, "{right} {wrong}");
+}
+
+/// Each line: bytes in hexadecimal, a tab, `new String(bytes, UTF_8)` in UTF-16BE.
+#[test]
+fn malformed_text_is_what_java_reads() {
+    let path = std::env::var("UTF8_TSV")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/utf8.tsv").into());
+    let golden = std::fs::read_to_string(path).unwrap();
+    let mut count = 0;
+    for case in golden.lines().filter(|line| !line.starts_with('#')) {
+        let (input, expected) = case.split_once('\t').unwrap();
+        assert_eq!(java_string(&hex(input)), utf16(expected), "{case}");
+        count += 1;
+    }
+    assert!(count > 500, "{count}");
 }

@@ -30,7 +30,8 @@ fn replace_malformed(bytes: &[u8]) -> String {
         out.push_str(&String::from_utf8_lossy(valid));
         out.push_str(REPLACEMENT);
         rest = match after {
-            [0xED, 0xA0..=0xBF, 0x80..=0xBF, more @ ..] => more,
+            // Java finds out about a surrogate only when it has all three bytes.
+            [0xED, 0xA0..=0xBF, 0x80..=0xBF, more @ ..] | [0xED, 0xA0..=0xBF, more @ ..] => more,
             _ => after
                 .get(error.error_len().unwrap_or(after.len())..)
                 .unwrap_or_default(),
