@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use menagerie_wire::jute::java_string;
+use menagerie_wire::path::validate;
 use menagerie_wire::text::{cfg, properties};
 
 fn hex(text: &str) -> Vec<u8> {
@@ -99,4 +100,21 @@ fn malformed_text_is_what_java_reads() {
         count += 1;
     }
     assert!(count > 500, "{count}");
+}
+
+/// Each line: a path in UTF-16BE, a tab, `ok` or `error`.
+#[test]
+fn paths_are_judged_as_zookeeper_judges_them() {
+    let path = std::env::var("PATHS_TSV")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/paths.tsv").into());
+    let golden = std::fs::read_to_string(path).unwrap();
+    let (mut good, mut bad) = (0, 0);
+    for case in golden.lines().filter(|line| !line.starts_with('#')) {
+        let (input, expected) = case.split_once('\t').unwrap();
+        let input = utf16(input);
+        let judged = validate(&input);
+        assert_eq!(judged.is_ok(), expected == "ok", "{input:?}: {judged:?}");
+        *(if judged.is_ok() { &mut good } else { &mut bad }) += 1;
+    }
+    assert!(good > 50 && bad > 50, "{good} {bad}");
 }
