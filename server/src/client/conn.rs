@@ -18,6 +18,7 @@ use menagerie_core::processor::read::{self, Reader};
 use menagerie_core::processor::reply;
 use menagerie_core::tree::Tree;
 use menagerie_wire::client::{AuthPacket, ReplyHeader, RequestHeader, SaslToken};
+use menagerie_wire::frame::{self, FrameError, LENGTH_SIZE};
 use menagerie_wire::jute::{self, decode_all, decode_prefix};
 use menagerie_wire::op::{ErrorCode, op_code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -46,8 +47,8 @@ pub(crate) enum End {
     #[error("closed by the client")]
     Eof,
     /// A frame that the limits forbid.
-    #[error("frame length {0} is not within 0 and {1}")]
-    FrameLength(i32, usize),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// A frame without a proper header.
     #[error("malformed request header: {0}")]
     Header(jute::DecodeError),
@@ -215,13 +216,9 @@ impl Connection {
     /// The length of the frame at the front of the input, if it is all there. The length itself is
     /// taken away by [`Connection::take_header`].
     fn next_frame(&mut self) -> Result<Option<usize>, End> {
-        let Some(prefix) = self.input.first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let len = i32::from_be_bytes(*prefix);
         let max = self.shared.config.jute_max_buffer;
-        let Some(bytes) = usize::try_from(len).ok().filter(|bytes| *bytes <= max) else {
-            return Err(End::FrameLength(len, max));
+        let Some(bytes) = frame::frame_length(&self.input, max)? else {
+            return Ok(None);
         };
         if self.shared.is_large(bytes) && !self.shared.has_room_for(bytes) {
             self.shared
@@ -230,15 +227,15 @@ impl Connection {
                 .fetch_add(1, Relaxed);
             return Err(End::LargeRequest(bytes));
         }
-        if self.input.len() < 4 + bytes {
-            self.input.reserve(4 + bytes - self.input.len());
+        if self.input.len() < LENGTH_SIZE + bytes {
+            self.input.reserve(LENGTH_SIZE + bytes - self.input.len());
             return Ok(None);
         }
         Ok(Some(bytes))
     }
 
     fn take_header(&mut self, len: usize) -> Result<(RequestHeader, usize), End> {
-        self.input.advance(4);
+        self.input.advance(LENGTH_SIZE);
         self.conn.stats.received.fetch_add(1, Relaxed);
         self.shared.stats.received.fetch_add(1, Relaxed);
         let frame = &self.input[..len];

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf as _;
 use menagerie_core::event::Event;
 use menagerie_core::ids::SessionId;
 use menagerie_core::processor::reply;
 use menagerie_core::session::password_matches;
 use menagerie_wire::client::ConnectRequest;
+use menagerie_wire::frame::{self, FirstPacket};
 use menagerie_wire::jute::decode_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -41,41 +41,30 @@ pub(crate) async fn run(shared: Arc<Shared>, conn: Arc<Conn>, stream: TcpStream)
     }
 }
 
-/// Reads until the input holds `len` bytes.
-async fn fill(connection: &mut Connection, len: usize) -> Result<(), End> {
-    while connection.input.len() < len {
-        let missing = len - connection.input.len();
-        connection.input.reserve(missing);
+/// Reads until there is a whole frame or four-letter word.
+async fn first_packet(connection: &mut Connection) -> Result<FirstPacket, End> {
+    let max = connection.shared.config.jute_max_buffer;
+    loop {
+        if let Some(packet) = frame::first_packet(&mut connection.input, max)? {
+            return Ok(packet);
+        }
         if connection.stream.read_buf(&mut connection.input).await? == 0 {
             return Err(End::Eof);
         }
     }
-    Ok(())
 }
 
 /// The session, or `None` when the connection asked for something else.
 async fn establish(connection: &mut Connection) -> Result<Option<SessionId>, End> {
-    fill(connection, 4).await?;
-    let Some(first) = connection.input.first_chunk::<4>().copied() else {
-        return Err(End::Eof);
+    let frame = match first_packet(connection).await? {
+        FirstPacket::Frame(frame) => frame,
+        FirstPacket::FourLetterWord(command) => {
+            let answer = fourletter::answer(&connection.shared, command).await;
+            connection.stream.write_all(&answer).await?;
+            let _already_gone = connection.stream.shutdown().await;
+            return Ok(None);
+        }
     };
-    if let Some(word) = fourletter::Word::recognise(first) {
-        let needs = 4 + word.argument_len();
-        fill(connection, needs).await?;
-        let argument = connection.input[4..needs].to_vec();
-        let answer = fourletter::answer(&connection.shared, word, &argument).await;
-        connection.stream.write_all(&answer).await?;
-        let _already_gone = connection.stream.shutdown().await;
-        return Ok(None);
-    }
-    let max = connection.shared.config.jute_max_buffer;
-    let len = i32::from_be_bytes(first);
-    let Some(bytes) = usize::try_from(len).ok().filter(|bytes| *bytes <= max) else {
-        return Err(End::FrameLength(len, max));
-    };
-    fill(connection, 4 + bytes).await?;
-    connection.input.advance(4);
-    let frame = connection.input.split_to(bytes).freeze();
     let request: ConnectRequest<'_> = decode_all(&frame).map_err(End::Header)?;
     if !ask(connection, &request)? {
         return Ok(None);

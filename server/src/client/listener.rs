@@ -81,6 +81,9 @@ fn accept(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr, tasks: &m
     {
         Ok(conn) => {
             let _slower_without = stream.set_nodelay(true);
+            if config.client_tcp_keep_alive {
+                let _unsupported = SockRef::from(&stream).set_keepalive(true);
+            }
             let established = shared.clock.now().wall_ms;
             conn.stats.established_ms.store(established, Relaxed);
             tasks.spawn(handshake::run(Arc::clone(shared), conn, stream));

@@ -8,52 +8,18 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use menagerie_core::replica::Replica;
 use menagerie_core::tree::Tree;
+use menagerie_wire::text::fourletter::{Command, FourLetterWord as Word};
 use tokio::sync::oneshot;
 
 use crate::client::registry::LastOp;
 use crate::shared::Shared;
 
-macro_rules! words {
-    ($($variant:ident $text:literal),* $(,)?) => {
-        /// A four-letter word.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Word { $($variant,)* TelnetClose }
-
-        impl Word {
-            /// The word in the first four bytes of a connection.
-            pub(crate) fn recognise(bytes: [u8; 4]) -> Option<Self> {
-                $(if bytes == *$text.as_bytes() { return Some(Self::$variant); })*
-                (bytes == TELNET_CLOSE).then_some(Self::TelnetClose)
-            }
-
-            /// The word itself.
-            pub(crate) const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* Self::TelnetClose => "telnet close" }
-            }
-        }
-    };
-}
-
-words!(
-    Conf "conf", Cons "cons", Crst "crst", Dirs "dirs", Dump "dump", Envi "envi", Gtmk "gtmk",
-    Hash "hash", Isro "isro", Mntr "mntr", Ruok "ruok", Srst "srst", Srvr "srvr", Stat "stat",
-    Stmk "stmk", Wchc "wchc", Wchp "wchp", Wchs "wchs",
-);
-
-/// What telnet sends when its user leaves. Source: `FourLetterCommands.telnetCloseCmd`.
-const TELNET_CLOSE: [u8; 4] = [0xff, 0xf4, 0xff, 0xfd];
 /// The trace mask that `gtmk` shows at first. Source: `ZooTrace`.
 pub(crate) const TRACE_MASK: i64 = 306;
 
-impl Word {
-    /// Bytes that follow the word.
-    pub(crate) const fn argument_len(self) -> usize {
-        if matches!(self, Self::Stmk) { 8 } else { 0 }
-    }
-}
-
 /// Answers a word.
-pub(crate) async fn answer(shared: &Arc<Shared>, word: Word, argument: &[u8]) -> Vec<u8> {
+pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
+    let word = command.word;
     if word == Word::TelnetClose {
         return Vec::new();
     }
@@ -73,7 +39,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, word: Word, argument: &[u8]) ->
         Word::Dirs => report::dirs(shared),
         Word::Envi => report::envi(),
         Word::Gtmk => shared.trace_mask.load(Relaxed).to_string(),
-        Word::Stmk => set_trace_mask(shared, argument),
+        Word::Stmk => set_trace_mask(shared, command),
         Word::Hash => report::hash(shared),
         Word::Crst => {
             for conn in shared.conns.all() {
@@ -101,15 +67,14 @@ pub(crate) async fn answer(shared: &Arc<Shared>, word: Word, argument: &[u8]) ->
             })
             .await
         }
-        Word::TelnetClose => String::new(),
+        // Only telnet's goodbye is left, and it has been dealt with.
+        _ => String::new(),
     };
     text.into_bytes()
 }
 
-fn set_trace_mask(shared: &Shared, argument: &[u8]) -> String {
-    let mask = argument
-        .first_chunk::<8>()
-        .map_or(0, |bytes| i64::from_be_bytes(*bytes));
+fn set_trace_mask(shared: &Shared, command: Command) -> String {
+    let mask = command.trace_mask.unwrap_or_default();
     shared.trace_mask.store(mask, Relaxed);
     mask.to_string()
 }
