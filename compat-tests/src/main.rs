@@ -1,6 +1,7 @@
 //! Owns the command line of the compatibility tests. May use every module here. Must not test
 //! anything itself.
 
+mod badinput;
 mod control;
 mod diff;
 mod files;
@@ -37,6 +38,8 @@ enum Command {
     Diff(diff::Options),
     /// One data directory, used by both servers in turn.
     Files(files::Options),
+    /// Bad input, on connections and at the start.
+    Badinput,
     /// The suites of the official clients.
     Suites(suites::Options),
     /// Becomes another program, which then dies with its parent.
@@ -65,6 +68,7 @@ fn run(args: Args) -> Result<bool> {
         Command::ExecGuarded { command_line } => guard::exec_guarded(&command_line).map(|()| true),
         Command::Diff(options) => diff::run(&options, &programs()?),
         Command::Files(options) => files::run(&options, &programs()?),
+        Command::Badinput => badinput::run(&programs()?),
         Command::Suites(options) => suites::run(&options, &programs()?),
     }
 }
