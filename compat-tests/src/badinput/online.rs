@@ -151,7 +151,7 @@ fn request(xid: i32, op: i32, body: &impl serde::Serialize) -> Vec<u8> {
 
 fn slow_writer(address: SocketAddr) -> Result<()> {
     let mut raw = Raw::open(address)?;
-    let mut slowly = |raw: &mut Raw, bytes: &[u8]| {
+    let slowly = |raw: &mut Raw, bytes: &[u8]| {
         for byte in bytes {
             raw.send_bytes(&[*byte]);
             thread::sleep(Duration::from_millis(4));

@@ -90,7 +90,8 @@ fn data_dir_unreadable(programs: &Programs) -> Result<()> {
     if fs::read_dir(&files).is_ok() {
         fs::rename(&files, server.data_dir().join("aside"))?;
         symlink(&files, &files)?;
-        return refused(&mut server, &[&server.data_dir().display().to_string()]);
+        let path = server.data_dir().display().to_string();
+        return refused(&mut server, &[&path]);
     }
     let path = server.data_dir().display().to_string();
     let result = refused(&mut server, &[&path]);
