@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -125,6 +125,20 @@ pub(crate) fn run(load: &Load, mix: Mix) -> Result<Outcome> {
     })
 }
 
+/// Tells the main thread that a share is done, also when it ends by a panic. It is counted before
+/// the wake-up: the thread itself is finished only some time later.
+struct Signal<'a> {
+    done: &'a AtomicUsize,
+    main: &'a thread::Thread,
+}
+
+impl Drop for Signal<'_> {
+    fn drop(&mut self) {
+        self.done.fetch_add(1, Ordering::Release);
+        self.main.unpark();
+    }
+}
+
 /// Starts one thread per share, samples the processes at the edges of the window, and adds up.
 pub(crate) fn measure<S: Send>(
     load: &Load,
@@ -139,20 +153,20 @@ pub(crate) fn measure<S: Send>(
         stop: Arc::clone(&load.stop),
     };
     let main = thread::current();
+    let (share_count, done) = (shares.len(), AtomicUsize::new(0));
     thread::scope(|scope| {
-        let (run, work, main) = (&run, &work, &main);
+        let (run, work, main, done) = (&run, &work, &main, &done);
         let workers: Vec<_> = shares
             .into_iter()
             .map(|share| {
                 scope.spawn(move || {
-                    let result = work(run, share);
-                    main.unpark();
-                    result
+                    let _signal = Signal { done, main };
+                    work(run, share)
                 })
             })
             .collect();
         let wait_until = |at: Duration| {
-            while run.start.elapsed() < at && !workers.iter().all(|w| w.is_finished()) {
+            while run.start.elapsed() < at && done.load(Ordering::Acquire) < share_count {
                 thread::park_timeout(at.saturating_sub(run.start.elapsed()));
             }
         };
