@@ -1,4 +1,5 @@
 //! The load generator against a server in this process.
+#![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 

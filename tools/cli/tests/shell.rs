@@ -1,4 +1,5 @@
 //! The shell against a server in this process: output and exit codes as scripts see them.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
