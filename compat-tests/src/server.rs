@@ -116,11 +116,6 @@ impl Server {
         Ok(server)
     }
 
-    /// Which server this is.
-    pub(crate) const fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
@@ -140,11 +135,6 @@ impl Server {
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.home.join("server.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// Replaces the settings; they count from the next start.
-    pub(crate) fn configure(&mut self, settings: Settings) {
-        self.settings = settings;
     }
 
     /// Starts the process without waiting until it serves.

@@ -85,7 +85,7 @@ fn data_dir_unreadable(programs: &Programs) -> Result<()> {
     let mut server = Server::started(Kind::Menagerie, programs, Settings::default())?;
     server.stop()?;
     let files = server.data_dir().join("version-2");
-    fs::set_permissions(&files, fs::Permissions::from_mode(0))?;
+    fs::set_permissions(&files, fs::Permissions::from_mode(0o000))?;
     // The superuser may read what nobody may, but not a link to itself.
     if fs::read_dir(&files).is_ok() {
         fs::rename(&files, server.data_dir().join("aside"))?;
