@@ -281,10 +281,13 @@ def a_session_is_resumed_with_its_password():
 @test
 def a_wrong_password_gets_a_new_session():
     with Client() as zk:
-        stolen = KazooClient(hosts=ADDR, client_id=(zk.client_id[0], b"0" * 16), timeout=6.0)
+        session = zk.client_id[0]
+        stolen = KazooClient(hosts=ADDR, client_id=(session, b"0" * 16), timeout=6.0)
         stolen.start(timeout=WAIT)
         eventually(lambda: stolen.connected and stolen.client_id, "a session of its own")
-        assert stolen.client_id[0] != zk.client_id[0]
+        assert stolen.client_id[0] != session
+        eventually(lambda: zk.connected and zk.client_id, "the first session again")
+        assert zk.client_id[0] == session
         stolen.stop()
         stolen.close()
 

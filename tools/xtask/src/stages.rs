@@ -94,6 +94,9 @@ pub(crate) const STAGES: &[Stage] = &[
             "120",
         ],
     ),
+    compat("files", &["target/release/menagerie-compat", "files"]),
+    compat("badinput", &["target/release/menagerie-compat", "badinput"]),
+    compat("suites", &["target/release/menagerie-compat", "suites"]),
 ];
 
 /// The stages named, or all of them.
