@@ -87,10 +87,17 @@ fn decode_op(op: i32, input: &[u8]) -> JuteResult<'_, MultiOp<'_>> {
     match op {
         op_code::CREATE | op_code::CREATE2 | op_code::CREATE_CONTAINER => {
             let (rest, request) = CreateRequest::decode(input)?;
-            // ZooKeeper finds a null ACL while it decodes, before anything that is wrong further
-            // on, but only once it knows the flags. Source: `CreateOptions.Builder`.
-            if request.acl.is_none() && (0..=6).contains(&request.flags) {
+            // ZooKeeper judges flags and ACL while it decodes, before anything that is wrong
+            // further on; modes with a TTL need the other request.
+            // Source: `MultiOperationRecord.deserialize`, `CreateOptions`.
+            if !(0..=6).contains(&request.flags) {
+                return crate::jute::fail(DecodeErrorKind::UnknownType(request.flags), rest.len());
+            }
+            if request.acl.is_none() {
                 return crate::jute::fail(DecodeErrorKind::Null, rest.len());
+            }
+            if request.flags >= 5 {
+                return crate::jute::fail(DecodeErrorKind::UnknownType(request.flags), rest.len());
             }
             Ok((rest, MultiOp::Create(op, request)))
         }

@@ -92,8 +92,9 @@ fn multi_op() -> impl Strategy<Value = MultiOp<'static>> {
     ];
     prop_oneof![
         (codes, create_request::strategy()).prop_map(|(op, mut r)| {
-            // A null ACL under known flags is refused while decoding.
+            // Unknown flags, those with a TTL, and null ACLs are refused while decoding.
             r.acl.get_or_insert_default();
+            r.flags = r.flags.rem_euclid(5);
             MultiOp::Create(op, r)
         }),
         create_ttl_request::strategy().prop_map(MultiOp::CreateTtl),
@@ -233,20 +234,29 @@ fn strings_over_the_limit_are_refused() {
 }
 
 #[test]
-fn a_null_acl_in_a_multi_is_refused_where_the_flags_are_known() {
-    for (flags, refused) in [(0, true), (6, true), (7, false), (-1, false)] {
+fn a_multi_is_refused_for_its_flags_before_its_acls() {
+    use menagerie_wire::jute::DecodeErrorKind::{Null, UnknownType};
+    let acl = || Some(Vec::new());
+    let cases = [
+        (0, acl(), None),
+        (4, acl(), None),
+        (0, None, Some(Null)),
+        (6, None, Some(Null)),
+        (5, acl(), Some(UnknownType(5))),
+        (7, None, Some(UnknownType(7))),
+        (-1, acl(), Some(UnknownType(-1))),
+    ];
+    for (flags, acl, refused) in cases {
+        let (path, data) = (Some("/a".into()), None);
         let request = CreateRequest {
-            path: Some("/a".into()),
-            data: None,
-            acl: None,
+            path,
+            data,
+            acl,
             flags,
         };
         let ops = vec![MultiOp::Create(op_code::CREATE, request)];
         let bytes = to_vec(&MultiRequest { ops });
-        assert_eq!(
-            decode_prefix::<MultiRequest<'_>>(&bytes).is_err(),
-            refused,
-            "{flags}"
-        );
+        let error = decode_prefix::<MultiRequest<'_>>(&bytes).err();
+        assert_eq!(error.map(|error| error.kind), refused, "{flags}");
     }
 }
