@@ -132,6 +132,7 @@ impl ZooServer {
         let dirs = shared.dirs.clone();
         let (stop, stopped) = watch::channel(false);
         let (fail, failed) = watch::channel(false);
+        let fail = Arc::new(fail);
         let failure = Arc::new(Mutex::new(None));
         let log = Arc::new(LogQueue::default());
         let log_thread = LogThread {
@@ -140,7 +141,7 @@ impl ZooServer {
             log: TxnLog::new(dirs.log.clone(), log_options(&shared.config)),
             policy: flush_policy(&shared.config),
             on_failure: {
-                let failure = Arc::clone(&failure);
+                let (failure, fail) = (Arc::clone(&failure), Arc::clone(&fail));
                 Box::new(move |error| {
                     *failure
                         .lock()
@@ -155,8 +156,8 @@ impl ZooServer {
             log: Arc::clone(&log),
             snapshots,
         };
-        let log_thread = spawn("menagerie-log", move || log_thread.run())?;
-        let core_thread = spawn("menagerie-core", move || core_thread.run())?;
+        let log_thread = spawn("menagerie-log", &fail, move || log_thread.run())?;
+        let core_thread = spawn("menagerie-core", &fail, move || core_thread.run())?;
         runtime.spawn(purger::run(Arc::clone(&shared), dirs, stopped.clone()));
         let listener = runtime.spawn(listener::run(Arc::clone(&shared), socket, stopped));
         Ok(Self {
@@ -248,10 +249,30 @@ impl Drop for ZooServer {
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+/// Tells that the server cannot go on when a thread that it cannot do without ends by a panic: a
+/// server whose rules are broken is worse than one that is down.
+struct PanicGuard(Arc<watch::Sender<bool>>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _nobody_listens = self.0.send(true);
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    fail: &Arc<watch::Sender<bool>>,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let guard = PanicGuard(Arc::clone(fail));
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(body)
+        .spawn(move || {
+            let _guard = guard;
+            body();
+        })
         .map_err(StartError::Thread)
 }
 
