@@ -388,11 +388,11 @@ impl Client {
         Ok((response.data.unwrap_or_default().to_vec(), response.stat))
     }
 
-    /// Closes the session.
+    /// Closes the session; its last event has been told then.
     pub(crate) async fn close(&self) -> Result<()> {
-        self.ask("", |answer| Command::Close { answer })
-            .await
-            .map(drop)
+        self.ask("", |answer| Command::Close { answer }).await?;
+        self.commands.closed().await;
+        Ok(())
     }
 }
 
