@@ -6,6 +6,8 @@ mod control;
 mod diff;
 mod files;
 mod guard;
+mod matrix;
+mod observe;
 mod populate;
 mod programs;
 mod raw;
@@ -38,6 +40,8 @@ enum Command {
     Diff(diff::Options),
     /// One data directory, used by both servers in turn.
     Files(files::Options),
+    /// Writes or checks MATRIX.md.
+    Matrix(matrix::Options),
     /// Bad input, on connections and at the start.
     Badinput,
     /// The suites of the official clients.
@@ -68,6 +72,7 @@ fn run(args: Args) -> Result<bool> {
         Command::ExecGuarded { command_line } => guard::exec_guarded(&command_line).map(|()| true),
         Command::Diff(options) => diff::run(&options, &programs()?),
         Command::Files(options) => files::run(&options, &programs()?),
+        Command::Matrix(options) => matrix::run(&options, &programs()?),
         Command::Badinput => badinput::run(&programs()?),
         Command::Suites(options) => suites::run(&options, &programs()?),
     }

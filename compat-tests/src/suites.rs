@@ -2,6 +2,7 @@
 //! own, its lines counted. Must not know what a suite tests.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::control::Controlled;
 use crate::guard;
+use crate::observe::{Proxy, Seen};
 use crate::programs::{Programs, compat_dir};
 use crate::server::{Kind, Settings};
 
@@ -94,6 +96,18 @@ struct Outcome {
     reason: String,
 }
 
+impl Outcome {
+    const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            passed: 0,
+            failed: 0,
+            took: Duration::ZERO,
+            reason: String::new(),
+        }
+    }
+}
+
 /// Runs the suites; false when a test fails or a suite cannot run.
 pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
     if options.list {
@@ -113,13 +127,7 @@ pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
     for suite in SUITES.iter().filter(|suite| wanted(suite.name)) {
         println!("\n-- {}: {}", suite.name, suite.run);
         let begin = Instant::now();
-        let mut outcome = Outcome {
-            name: suite.name,
-            passed: 0,
-            failed: 0,
-            took: Duration::ZERO,
-            reason: String::new(),
-        };
+        let mut outcome = Outcome::new(suite.name);
         if let Err(error) = one(suite, options.against, programs, &mut outcome) {
             println!("{error:#}");
             outcome.reason = error.to_string();
@@ -129,6 +137,28 @@ pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
         outcomes.push(outcome);
     }
     Ok(summary(&outcomes, options.against))
+}
+
+/// Runs every suite against Menagerie through a proxy; what each has asked and been answered. Fails
+/// when a test does.
+pub(crate) fn observe(programs: &Programs) -> Result<Vec<(&'static str, Seen)>> {
+    let mut all = Vec::new();
+    for suite in SUITES {
+        println!("\n-- {}: {}", suite.name, suite.run);
+        build(suite)?;
+        let server = Controlled::start(Kind::Menagerie, programs, settings())?;
+        let proxy = Proxy::start(server.address)?;
+        let mut outcome = Outcome::new(suite.name);
+        follow(suite, proxy.address, server.control, &mut outcome)?;
+        ensure!(
+            outcome.failed == 0,
+            "{}: {} tests fail",
+            suite.name,
+            outcome.failed
+        );
+        all.push((suite.name, proxy.seen()));
+    }
+    Ok(all)
 }
 
 fn summary(outcomes: &[Outcome], against: Kind) -> bool {
@@ -154,7 +184,7 @@ fn summary(outcomes: &[Outcome], against: Kind) -> bool {
     failed == 0 && outcomes.iter().all(|o| o.reason.is_empty())
 }
 
-fn one(suite: &Suite, kind: Kind, programs: &Programs, outcome: &mut Outcome) -> Result<()> {
+fn build(suite: &Suite) -> Result<()> {
     let folder = compat_dir().join(suite.folder);
     ensure!(folder.is_dir(), "{} is missing", folder.display());
     for command in suite.build {
@@ -165,15 +195,24 @@ fn one(suite: &Suite, kind: Kind, programs: &Programs, outcome: &mut Outcome) ->
             .status()?;
         ensure!(status.success(), "{command}: {status}");
     }
-    // Quick ticks, so that sessions expire while a test waits.
+    Ok(())
+}
+
+/// Quick ticks, so that sessions expire while a test waits.
+fn settings() -> Settings {
     let lines = [
         "tickTime=500",
         "maxClientCnxns=0",
         "extendedTypesEnabled=true",
         "4lw.commands.whitelist=*",
     ];
-    let server = Controlled::start(kind, programs, Settings::new(&lines, &[]))?;
-    let result = follow(suite, &server, outcome);
+    Settings::new(&lines, &[])
+}
+
+fn one(suite: &Suite, kind: Kind, programs: &Programs, outcome: &mut Outcome) -> Result<()> {
+    build(suite)?;
+    let server = Controlled::start(kind, programs, settings())?;
+    let result = follow(suite, server.address, server.control, outcome);
     let log = server.finish();
     if result.is_err() || outcome.failed > 0 {
         println!("the end of the server's log:\n    {log}");
@@ -183,12 +222,17 @@ fn one(suite: &Suite, kind: Kind, programs: &Programs, outcome: &mut Outcome) ->
 
 /// Runs the suite and reads its lines: `ok NAME`, `FAIL NAME: WHY`, and at the end the totals, which
 /// must be what the lines say, so that a suite that dies in the middle does not pass.
-fn follow(suite: &Suite, server: &Controlled, outcome: &mut Outcome) -> Result<()> {
+fn follow(
+    suite: &Suite,
+    address: SocketAddr,
+    control: SocketAddr,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let mut child = guard::dying_with_us(Path::new("sh"))?
         .args(["-c", &format!("exec {}", suite.run)])
         .current_dir(compat_dir().join(suite.folder))
-        .env("ZK_ADDR", server.address.to_string())
-        .env("ZK_CONTROL", server.control.to_string())
+        .env("ZK_ADDR", address.to_string())
+        .env("ZK_CONTROL", control.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

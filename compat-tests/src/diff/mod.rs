@@ -4,6 +4,7 @@
 
 mod body;
 mod canon;
+pub(crate) mod cases;
 mod generate;
 mod show;
 mod side;
@@ -24,6 +25,11 @@ use crate::walk;
 
 /// How long to look for a shorter sequence.
 const SHRINK: Duration = Duration::from_secs(30);
+
+/// ZooKeeper's name of an operation.
+pub(crate) fn operation_name(code: i32) -> String {
+    show::name(code)
+}
 
 /// Options of the differential test.
 #[derive(Debug, clap::Args)]
@@ -52,7 +58,7 @@ pub(crate) struct Options {
 }
 
 /// Both servers, and what the sequences on them have in common.
-struct Pair {
+pub(crate) struct Pair {
     one: Server,
     two: Server,
     label: [&'static str; 2],
@@ -109,9 +115,11 @@ pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
 }
 
 /// How the servers are configured.
-#[derive(Debug, Clone, Copy)]
-enum Flavour {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    /// Extended types, enforced quotas, a super user.
     Everything,
+    /// As they come.
     Defaults,
 }
 
@@ -141,7 +149,8 @@ impl Flavour {
 }
 
 impl Pair {
-    fn start(flavour: Flavour, subject: Kind, programs: &Programs) -> Result<Self> {
+    /// Starts both servers.
+    pub(crate) fn start(flavour: Flavour, subject: Kind, programs: &Programs) -> Result<Self> {
         let mut one = Server::new(Kind::Apache, programs, flavour.settings())?;
         one.spawn()?;
         let two = Server::started(subject, programs, flavour.settings())?;
@@ -152,6 +161,24 @@ impl Pair {
             label: [Kind::Apache.name(), subject.name()],
             roots: 0,
         })
+    }
+
+    /// Runs the steps on both servers; what each answers to the last one, connection by
+    /// connection.
+    pub(crate) fn outcome(&mut self, sequence: &[Step]) -> Result<[Vec<String>; 2]> {
+        self.roots += 1;
+        let root = format!("/d{}", self.roots);
+        let mut all: [Vec<String>; 2] = Default::default();
+        for (server, lines) in [&self.one, &self.two].into_iter().zip(&mut all) {
+            let mut side = Side::new(server.address(), &root)?;
+            for step in sequence {
+                side.begin(step)?;
+                let observed = side.collect(step)?;
+                *lines = side::flat(&observed);
+            }
+            side.finish()?;
+        }
+        Ok(all)
     }
 
     /// Runs a sequence below a root of its own.

@@ -353,16 +353,15 @@ fn is_event(frame: &[u8]) -> bool {
     decode_prefix::<ReplyHeader>(frame).is_ok_and(|(h, _)| h.xid == xid::NOTIFICATION)
 }
 
-/// Says where two halves of a step differ; `None` when they agree.
+/// All lines, each with its connection.
+pub(crate) fn flat(observed: &Observed) -> Vec<String> {
+    let lines = observed
+        .iter()
+        .flat_map(|(slot, lines)| lines.iter().map(move |l| format!("connection {slot}: {l}")));
+    lines.collect()
+}
+
+/// What two halves of a step observed where they differ; `None` when they agree.
 pub(crate) fn difference(one: &Observed, two: &Observed) -> Option<(Vec<String>, Vec<String>)> {
-    if one == two {
-        return None;
-    }
-    let flat = |all: &Observed| -> Vec<String> {
-        let lines = all
-            .iter()
-            .flat_map(|(slot, lines)| lines.iter().map(move |l| format!("connection {slot}: {l}")));
-        lines.collect()
-    };
-    Some((flat(one), flat(two)))
+    (one != two).then(|| (flat(one), flat(two)))
 }

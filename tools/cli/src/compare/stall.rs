@@ -19,8 +19,9 @@ const LOOK: Duration = Duration::from_millis(5);
 const QUIET: Duration = Duration::from_millis(700);
 /// How long to wait for a snapshot.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Around the time in which the file was seen to grow.
-const MARGIN: Duration = Duration::from_millis(50);
+/// Around the time in which the file was seen to grow. A server may copy its tree before there is
+/// a file, and sync or rename the file after its last growth.
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// When a snapshot file was first seen and last seen to grow.
 struct Seen {
@@ -63,15 +64,22 @@ fn worst(outcome: &Outcome, seen: &Seen) -> Stall {
     };
     let from = since_start(seen.from.checked_sub(MARGIN).unwrap_or(seen.from));
     let to = since_start(seen.to + MARGIN);
-    let (mut during, mut outside) = (0, 0);
+    let (mut during, mut outside, mut outside_at) = (0, 0, 0);
     for slow in &outcome.counts.slow {
-        let into = if slow.sent <= to && slow.acked >= from {
-            &mut during
-        } else {
-            &mut outside
-        };
-        *into = (*into).max(slow.acked - slow.sent);
+        let took = slow.acked - slow.sent;
+        if slow.sent <= to && slow.acked >= from {
+            during = during.max(took);
+        } else if took > outside {
+            (outside, outside_at) = (took, slow.sent);
+        }
     }
+    let seconds = |ns: u64| Duration::from_nanos(ns).as_secs_f64();
+    eprintln!(
+        "  the snapshot was seen from {:.2} s to {:.2} s; slowest write outside sent at {:.2} s",
+        seconds(from),
+        seconds(to),
+        seconds(outside_at)
+    );
     // Writes below the threshold of the list are all as fast as that at least.
     let fast = outcome
         .counts
