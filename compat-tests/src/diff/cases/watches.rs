@@ -83,7 +83,7 @@ pub(super) fn watches(list: &mut List) {
     list.add(
         "setWatches2",
         "changes missed",
-        "EVENT 1, EVENT 2, OK",
+        "EVENT 2, EVENT 1, EVENT 2, OK",
         Request::new(op::SET_WATCHES2, five(RelativeZxid::Zero)),
     );
     let fired: [(&str, Request, &str, Request); 8] = [
