@@ -24,7 +24,7 @@ use crate::purger;
 use crate::runtime::core_thread::CoreThread;
 use crate::runtime::inbox::Inbox;
 use crate::runtime::load;
-use crate::runtime::log_thread::{FlushPolicy, LogQueue, LogThread};
+use crate::runtime::log_thread::{FlushPolicy, LogQueue, LogThread, LogWriter};
 use crate::runtime::snapshots::{self, SnapshotWorker};
 use crate::runtime::watches::ShardedWatches;
 use crate::shared::{Clock, Shared};
@@ -134,21 +134,24 @@ impl ZooServer {
         let (fail, failed) = watch::channel(false);
         let fail = Arc::new(fail);
         let failure = Arc::new(Mutex::new(None));
-        let log = Arc::new(LogQueue::default());
+        let on_failure = {
+            let (failure, fail) = (Arc::clone(&failure), Arc::clone(&fail));
+            move |error| {
+                *failure
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                let _nobody_listens = fail.send(true);
+            }
+        };
+        let writer = LogWriter::new(
+            Arc::clone(&shared),
+            TxnLog::new(dirs.log.clone(), log_options(&shared.config)),
+            on_failure,
+        );
+        let log = Arc::new(LogQueue::new(writer, flush_policy(&shared.config)));
         let log_thread = LogThread {
             shared: Arc::clone(&shared),
             queue: Arc::clone(&log),
-            log: TxnLog::new(dirs.log.clone(), log_options(&shared.config)),
-            policy: flush_policy(&shared.config),
-            on_failure: {
-                let (failure, fail) = (Arc::clone(&failure), Arc::clone(&fail));
-                Box::new(move |error| {
-                    *failure
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-                    let _nobody_listens = fail.send(true);
-                })
-            },
         };
         let core_thread = CoreThread {
             shared: Arc::clone(&shared),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use menagerie_core::effect::{Effect, Effects, LogBatch};
 use menagerie_core::event::Event;
+use menagerie_core::ids::Zxid;
 use menagerie_core::replica::Replica;
 
 use super::delivery::Delivery;
@@ -40,7 +41,10 @@ impl CoreThread {
             shared.inbox.take(&mut batch, self.patience(stopping));
             stopping |= std::mem::take(&mut batch.stop);
             self.decide(&mut batch, &mut effects);
-            self.execute(&mut effects, &mut delivery);
+            let durable = self.execute(&mut effects, &mut delivery);
+            if let Some(zxid) = durable {
+                self.confirm(zxid, &mut effects);
+            }
             self.apply(&mut delivery);
             for inspection in batch.inspections.drain(..) {
                 inspection(&self.replica, &shared.read_tree());
@@ -97,9 +101,11 @@ impl CoreThread {
         }
     }
 
-    fn execute(&mut self, effects: &mut Effects, delivery: &mut Delivery<'_>) {
+    /// Does what was decided; what is durable already.
+    fn execute(&mut self, effects: &mut Effects, delivery: &mut Delivery<'_>) -> Option<Zxid> {
+        let mut durable = None;
         if !effects.log.ends.is_empty() {
-            self.log.append(&mut effects.log);
+            durable = self.log.append(&mut effects.log);
         }
         for effect in effects.actions.drain(..) {
             match effect {
@@ -121,6 +127,16 @@ impl CoreThread {
         delivery.wake_all();
         debug_assert!(effects.log.ends.is_empty());
         effects.log = LogBatch::default();
+        durable
+    }
+
+    /// Tells the replica what is durable; that decides nothing but what may be applied.
+    fn confirm(&mut self, zxid: Zxid, effects: &mut Effects) {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.clock.now();
+        let tree = shared.read_tree();
+        self.replica
+            .step(Event::LogDurable { zxid }, now, &tree, effects);
     }
 
     fn apply(&mut self, delivery: &mut Delivery<'_>) {

@@ -1,6 +1,10 @@
 //! Owns the log thread: it takes all that is queued, writes it with one call, syncs once, and says
 //! up to where the log is durable. While it syncs, the next batch gathers: the batch's size follows
 //! the device. A failed write or sync is final.
+//!
+//! While the log thread has nothing to do and the device is quick, the core thread writes a
+//! single entry itself: with a single client, waking another thread and being woken by it would only
+//! add to the latency.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,15 +32,43 @@ struct State {
     idle: bool,
 }
 
+/// Entries that the core thread may write itself: with more there are others to prepare meanwhile.
+const DIRECT_MAX: usize = 1;
+/// A device that takes longer gets its own thread always, so that the core never waits for it
+/// noticeably.
+const DIRECT_SYNC_MAX: Duration = Duration::from_micros(500);
+
 /// The queue between the core and the log.
-#[derive(Debug, Default)]
 pub(crate) struct LogQueue {
     state: Mutex<State>,
     wake: Condvar,
     failed: AtomicBool,
+    writer: Mutex<LogWriter>,
+    policy: FlushPolicy,
+}
+
+impl std::fmt::Debug for LogQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogQueue").finish_non_exhaustive()
+    }
 }
 
 impl LogQueue {
+    /// An empty queue in front of a writer.
+    pub(crate) fn new(writer: LogWriter, policy: FlushPolicy) -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            failed: AtomicBool::new(false),
+            writer: Mutex::new(writer),
+            policy,
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, LogWriter> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,10 +83,34 @@ impl LogQueue {
         }
     }
 
-    /// Queues entries; `batch` is empty afterwards.
-    pub(crate) fn append(&self, batch: &mut LogBatch) {
+    /// Queues entries, or writes and syncs them here and returns the last; `batch` is empty
+    /// afterwards. Only the core thread may call it: what else writes is the log thread, which
+    /// rests while it is idle.
+    pub(crate) fn append(&self, batch: &mut LogBatch) -> Option<Zxid> {
         let batch = std::mem::take(batch);
+        if batch.ends.len() <= DIRECT_MAX && self.policy.delay.is_zero() && self.lock().idle {
+            let mut writer = self.writer();
+            if writer.last_sync <= DIRECT_SYNC_MAX {
+                return self.write(&mut writer, &mut vec![Task::Append(batch)]);
+            }
+        }
         self.put(|state| state.tasks.push(Task::Append(batch)));
+        None
+    }
+
+    /// Writes all and syncs; the last entry that is durable now and has not been told of.
+    fn write(&self, writer: &mut LogWriter, tasks: &mut Vec<Task>) -> Option<Zxid> {
+        match writer.write(tasks) {
+            Ok(durable) => durable,
+            Err(error) => {
+                self.failed.store(true, Ordering::Release);
+                tracing::error!(%error, "the transaction log failed; stopping, nothing more is acknowledged");
+                if let Some(tell) = writer.on_failure.take() {
+                    tell(error);
+                }
+                None
+            }
+        }
     }
 
     /// Queues the start of a new file.
@@ -101,69 +157,61 @@ pub(crate) struct FlushPolicy {
     pub(crate) max_batch: usize,
 }
 
-/// What the thread works with.
-pub(crate) struct LogThread {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) queue: Arc<LogQueue>,
-    pub(crate) log: TxnLog,
-    pub(crate) policy: FlushPolicy,
-    /// Told when the log has failed: the server must not go on.
-    pub(crate) on_failure: Box<dyn FnOnce(StorageError) + Send>,
+/// The log, and who is told when it fails.
+pub(crate) struct LogWriter {
+    shared: Arc<Shared>,
+    log: TxnLog,
+    /// How long the last sync took; as long as can be before the first.
+    last_sync: Duration,
+    /// Told once: the server must not go on.
+    on_failure: Option<Box<dyn FnOnce(StorageError) + Send>>,
 }
 
-impl LogThread {
-    /// Runs until stopped, or until the log fails.
-    pub(crate) fn run(mut self) {
-        let mut tasks = Vec::new();
-        while self.queue.take(&mut tasks) {
-            self.gather(&mut tasks);
-            if let Err(error) = self.write(&mut tasks) {
-                self.queue.failed.store(true, Ordering::Release);
-                tracing::error!(%error, "the transaction log failed; stopping, nothing more is acknowledged");
-                (self.on_failure)(error);
-                self.shared.inbox.stop();
-                return;
-            }
+impl LogWriter {
+    /// A writer that calls `on_failure` when the log has failed.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        log: TxnLog,
+        on_failure: impl FnOnce(StorageError) + Send + 'static,
+    ) -> Self {
+        Self {
+            shared,
+            log,
+            last_sync: Duration::MAX,
+            on_failure: Some(Box::new(on_failure)),
         }
     }
 
-    fn gather(&self, tasks: &mut Vec<Task>) {
-        if self.policy.delay.is_zero() {
-            return;
-        }
-        let end = Instant::now() + self.policy.delay;
-        while count(tasks) < self.policy.max_batch {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(1)));
-            self.queue.take_more(tasks);
-        }
-    }
-
-    fn write(&mut self, tasks: &mut Vec<Task>) -> Result<(), StorageError> {
+    /// Writes and syncs; the last entry.
+    fn write(&mut self, tasks: &mut Vec<Task>) -> Result<Option<Zxid>, StorageError> {
         let mut durable = None;
+        let mut synced = true;
         for task in tasks.drain(..) {
             match task {
                 Task::Append(batch) => {
                     for (zxid, entry) in batch.entries() {
                         self.log.append(zxid.0, entry)?;
                         durable = Some(zxid);
+                        synced = false;
                     }
                 }
                 Task::Roll => {
-                    self.commit(durable.take())?;
+                    if !std::mem::replace(&mut synced, true) {
+                        self.sync()?;
+                    }
                     self.log.roll()?;
                 }
             }
         }
-        self.commit(durable)
+        if !synced {
+            self.sync()?;
+        }
+        Ok(durable)
     }
 
-    fn commit(&mut self, durable: Option<Zxid>) -> Result<(), StorageError> {
-        let Some(zxid) = durable else { return Ok(()) };
+    fn sync(&mut self) -> Result<(), StorageError> {
         let stats = self.log.commit()?;
+        self.last_sync = stats.synced_in;
         let limit_ms = self.shared.config.fsync_warning_threshold_ms;
         let took_ms = i64::try_from(stats.synced_in.as_millis()).unwrap_or(i64::MAX);
         if took_ms > limit_ms {
@@ -178,8 +226,49 @@ impl LogThread {
                 "syncing the transaction log took long; this delays every write"
             );
         }
-        self.shared.inbox.urgent(Event::LogDurable { zxid });
         Ok(())
+    }
+}
+
+/// What the thread works with.
+pub(crate) struct LogThread {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<LogQueue>,
+}
+
+impl LogThread {
+    /// Runs until stopped, or until the log fails.
+    pub(crate) fn run(self) {
+        let mut tasks = Vec::new();
+        while self.queue.take(&mut tasks) {
+            self.gather(&mut tasks);
+            let mut writer = self.queue.writer();
+            let durable = self.queue.write(&mut writer, &mut tasks);
+            drop(writer);
+            if self.queue.has_failed() {
+                self.shared.inbox.stop();
+                return;
+            }
+            if let Some(zxid) = durable {
+                self.shared.inbox.urgent(Event::LogDurable { zxid });
+            }
+        }
+    }
+
+    fn gather(&self, tasks: &mut Vec<Task>) {
+        let policy = self.queue.policy;
+        if policy.delay.is_zero() {
+            return;
+        }
+        let end = Instant::now() + policy.delay;
+        while count(tasks) < policy.max_batch {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(1)));
+            self.queue.take_more(tasks);
+        }
     }
 }
 
