@@ -42,6 +42,20 @@ const SUITES: &[Suite] = &[
         limit: 240,
     },
     Suite {
+        name: "java34",
+        folder: "java/client34",
+        build: MAVEN,
+        run: "java -cp target/classes:$(cat target/classpath.txt) Client34Suite",
+        limit: 180,
+    },
+    Suite {
+        name: "curator",
+        folder: "java/curator",
+        build: MAVEN,
+        run: "java -cp target/classes:$(cat target/classpath.txt) CuratorSuite",
+        limit: 240,
+    },
+    Suite {
         name: "python",
         folder: "python",
         build: &[
