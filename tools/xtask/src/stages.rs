@@ -95,6 +95,10 @@ pub(crate) const STAGES: &[Stage] = &[
         ],
     ),
     compat("files", &["target/release/menagerie-compat", "files"]),
+    compat(
+        "matrix",
+        &["target/release/menagerie-compat", "matrix", "--check"],
+    ),
     compat("badinput", &["target/release/menagerie-compat", "badinput"]),
     compat("suites", &["target/release/menagerie-compat", "suites"]),
 ];
