@@ -196,7 +196,8 @@ fn reads_and_writes_of_a_session_keep_their_order_when_pipelined() {
         watch: false,
     });
     let mut sent = Vec::new();
-    for i in 0..300_u32 {
+    // More than the server takes from one connection at a time.
+    for i in 0..1000_u32 {
         let data = i.to_be_bytes();
         let set = menagerie_wire::client::SetDataRequest {
             path: Some("/order".into()),

@@ -84,6 +84,9 @@ pub(crate) struct Connection {
     auth: Arc<[AuthId]>,
     /// No more requests are read: the session is closing or the connection refused.
     deaf: bool,
+    /// Frames at hand were left alone because the server had enough to do; no byte from the client
+    /// will tell when that is over.
+    held: bool,
     /// Since when requests wait in front of the pipeline.
     stalled_since: Option<i64>,
     /// Whether the frames at hand have waited too long.
@@ -105,6 +108,7 @@ impl Connection {
             session: SessionId(0),
             auth,
             deaf: false,
+            held: false,
             stalled_since: None,
             refusing: false,
         }
@@ -137,6 +141,9 @@ impl Connection {
         if self.is_stalled() {
             let stall = Duration::from_millis(self.shared.stall_ms());
             let _stall_is_over = tokio::time::timeout(stall, self.conn.outbox.ready()).await;
+            return Ok(());
+        }
+        if self.held {
             return Ok(());
         }
         if self.input.capacity() - self.input.len() < READ_BUFFER / 4 {
@@ -190,7 +197,9 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let started_ms = shared.clock.mono_ms();
         let mut result = Ok(());
+        self.held = false;
         if self.is_stalled() {
+            self.held = true;
             return result;
         }
         self.refusing = self.is_stale(started_ms);
@@ -209,6 +218,7 @@ impl Connection {
                 }
             }
         }
+        self.held = result.is_ok() && self.must_wait();
         self.submit();
         result
     }
