@@ -2,6 +2,7 @@
 //! Source: `SerializeUtils.deserializeTxn` for which record belongs to which code.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -253,6 +254,22 @@ pub(crate) fn line(fields: &Map<String, Value>) -> String {
             format!("{key}={text}")
         });
     path.into_iter().chain(others).collect::<Vec<_>>().join(" ")
+}
+
+/// The ACLs of a snapshot by the ids that its nodes name. The ids are the file's own.
+#[derive(Default)]
+pub(super) struct Acls(HashMap<i64, Value>);
+
+impl Acls {
+    /// Notes one.
+    pub(super) fn add(&mut self, id: i64, acl: &[Acl<'_>]) {
+        self.0.insert(id, acl_json(Some(acl)));
+    }
+
+    /// What an id stands for; one that is not listed is open to all.
+    pub(super) fn of(&self, id: i64) -> Value {
+        self.0.get(&id).cloned().unwrap_or(json!("open"))
+    }
 }
 
 #[cfg(test)]

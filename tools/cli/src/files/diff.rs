@@ -1,6 +1,6 @@
 //! Owns comparing two snapshots, node by node. May use `storage`. Must not judge which is right.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use menagerie_storage::snapshot::read::{SnapshotSink, load_file};
 use menagerie_wire::data::{Acl, StatPersisted};
 use serde_json::{Value, json};
 
-use super::describe::acl_json;
+use super::describe::Acls;
 use super::snapshot::{shown, stat_json};
 
 /// A node as far as it is compared.
@@ -25,7 +25,7 @@ struct Node {
 #[derive(Default)]
 struct Contents {
     sessions: BTreeMap<i64, i32>,
-    acls: HashMap<i64, Value>,
+    acls: Acls,
     nodes: BTreeMap<String, Node>,
 }
 
@@ -39,7 +39,7 @@ impl SnapshotSink for Contents {
     }
 
     fn acl(&mut self, id: i64, acl: &[Acl<'_>]) {
-        self.acls.insert(id, acl_json(Some(acl)));
+        self.acls.add(id, acl);
     }
 
     fn node(
@@ -50,7 +50,7 @@ impl SnapshotSink for Contents {
         stat: StatPersisted,
     ) -> Result<(), String> {
         // Ids of ACLs are the file's own; what they stand for is compared.
-        let acl = self.acls.get(&acl_id).cloned().unwrap_or(json!("open"));
+        let acl = self.acls.of(acl_id);
         let node = Node {
             data: data.map(<[u8]>::to_vec),
             acl,

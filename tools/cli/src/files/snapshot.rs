@@ -1,6 +1,6 @@
 //! Owns printing and checking a snapshot. May use `storage` and the digest of `core`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use menagerie_wire::data::{Acl, StatPersisted};
 use menagerie_wire::txn::DIGEST_VERSION;
 use serde_json::{Value, json};
 
-use super::describe::{acl_json, data_json};
+use super::describe::{Acls, data_json};
 use crate::shell::format::date;
 
 /// The first byte of the owner of nodes with a time to live.
@@ -46,7 +46,7 @@ struct Printer<W> {
     json: bool,
     below: String,
     data: bool,
-    acls: HashMap<i64, Value>,
+    acls: Acls,
     broken: bool,
 }
 
@@ -75,7 +75,7 @@ impl<W: Write> SnapshotSink for Printer<W> {
     }
 
     fn acl(&mut self, id: i64, acl: &[Acl<'_>]) {
-        self.acls.insert(id, acl_json(Some(acl)));
+        self.acls.add(id, acl);
     }
 
     fn node(
@@ -88,7 +88,7 @@ impl<W: Write> SnapshotSink for Printer<W> {
         if !self.wanted(path) {
             return Ok(());
         }
-        let acl = self.acls.get(&acl_id).cloned().unwrap_or(json!("open"));
+        let acl = self.acls.of(acl_id);
         let (key, shown_data) = data_json(data);
         if self.json {
             let mut node = json!({
@@ -143,7 +143,7 @@ pub(crate) fn print(file: &Path, json: bool, below: &str, data: bool) -> Result<
         json,
         below: below.trim_end_matches('/').to_owned(),
         data,
-        acls: HashMap::new(),
+        acls: Acls::default(),
         broken: false,
     };
     let read = load_file(file, &mut printer);
@@ -292,7 +292,7 @@ mod tests {
             json: true,
             below: below.trim_end_matches('/').to_owned(),
             data: true,
-            acls: HashMap::new(),
+            acls: Acls::default(),
             broken: false,
         }
     }
