@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod data;
+pub mod election;
 pub mod frame;
 pub mod jute;
 pub mod multi;

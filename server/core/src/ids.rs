@@ -32,3 +32,31 @@ id!(
     /// A request's number as its client chose it.
     Cxid(i32), "{}"
 );
+id!(
+    /// A server's number within its ensemble: `myid`.
+    Sid(i64), "{}"
+);
+id!(
+    /// A connection between a leader and a learner, as one of its ends names it; never used again.
+    LinkId(u64), "{}"
+);
+
+impl Zxid {
+    /// The first zxid of an epoch, which no transaction has. Source: `ZxidUtils.makeZxid`.
+    #[must_use]
+    pub const fn first_of(epoch: i64) -> Self {
+        Self(epoch << 32)
+    }
+
+    /// The epoch in which it was given. Source: `ZxidUtils.getEpochFromZxid`.
+    #[must_use]
+    pub const fn epoch(self) -> i64 {
+        self.0 >> 32
+    }
+
+    /// Its place within the epoch. Source: `ZxidUtils.getCounterFromZxid`.
+    #[must_use]
+    pub const fn counter(self) -> i64 {
+        self.0 & 0xFFFF_FFFF
+    }
+}

@@ -8,6 +8,7 @@ pub mod effect;
 pub mod event;
 pub mod ids;
 pub mod processor;
+pub mod quorum;
 pub mod quota;
 pub mod reaper;
 pub mod replica;

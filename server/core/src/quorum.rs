@@ -1,0 +1,284 @@
+//! Owns who the members of the ensemble are and how many of them decide: majorities, weighted
+//! groups, and two configurations at once while the ensemble is reconfigured. May use `ids` and
+//! `wire::text::cfg`. Must not know what is decided.
+//! Source: `QuorumMaj`, `QuorumHierarchical`, `SyncedLearnerTracker`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use menagerie_wire::text::cfg::{Members, Role, ServerSpec};
+
+use crate::ids::{Sid, Zxid};
+
+/// A configuration of the ensemble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    members: Members,
+    voters: BTreeSet<Sid>,
+    /// Of every voter, where votes are counted by groups.
+    weights: Option<BTreeMap<Sid, i64>>,
+}
+
+impl Membership {
+    /// The configuration that `members` describes.
+    #[must_use]
+    pub fn new(members: Members) -> Self {
+        let voters = members
+            .servers
+            .iter()
+            .filter(|(_, spec)| spec.role == Role::Participant)
+            .map(|(id, _)| Sid(*id))
+            .collect();
+        let weights = members.is_hierarchical().then(|| {
+            let all = members.all_weights();
+            all.into_iter()
+                .map(|(id, weight)| (Sid(id), weight))
+                .collect()
+        });
+        Self {
+            members,
+            voters,
+            weights,
+        }
+    }
+
+    /// The lines it came from.
+    #[must_use]
+    pub const fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// The zxid of the reconfiguration that made it; 0 when it came from the files of the start.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.members.version.unwrap_or(0)
+    }
+
+    /// The same members under another version.
+    #[must_use]
+    pub fn with_version(&self, version: i64) -> Self {
+        let mut other = self.clone();
+        other.members.version = Some(version);
+        other
+    }
+
+    /// Those who vote.
+    pub fn voters(&self) -> impl Iterator<Item = Sid> + '_ {
+        self.voters.iter().copied()
+    }
+
+    /// Whether a server votes.
+    #[must_use]
+    pub fn is_voter(&self, sid: Sid) -> bool {
+        self.voters.contains(&sid)
+    }
+
+    /// Whether a server belongs to the ensemble, voting or not.
+    #[must_use]
+    pub fn contains(&self, sid: Sid) -> bool {
+        self.members.servers.contains_key(&sid.0)
+    }
+
+    /// What is written of a server.
+    #[must_use]
+    pub fn spec(&self, sid: Sid) -> Option<&ServerSpec> {
+        self.members.servers.get(&sid.0)
+    }
+
+    /// The weight of a server's vote. Source: `QuorumVerifier.getWeight`.
+    #[must_use]
+    pub fn weight(&self, sid: Sid) -> i64 {
+        let listed = self.weights.as_ref().map(|weights| weights.get(&sid));
+        listed.map_or(1, |weight| weight.copied().unwrap_or(0))
+    }
+
+    /// Whether the servers for which `has` holds can decide: more than half of the voters, or more
+    /// than half of the weight in more than half of the groups that have any.
+    /// Source: `QuorumMaj.containsQuorum`, `QuorumHierarchical.containsQuorum`.
+    #[must_use]
+    pub fn is_quorum(&self, has: impl Fn(Sid) -> bool) -> bool {
+        if self.weights.is_none() {
+            let count = self.voters.iter().filter(|sid| has(**sid)).count();
+            return count > self.voters.len() / 2;
+        }
+        let (mut groups, mut agreeing) = (0, 0);
+        for group in self.members.groups.values() {
+            let weight = |wanted: &dyn Fn(Sid) -> bool| -> i64 {
+                let members = group.iter().map(|id| Sid(*id));
+                members
+                    .filter(|sid| self.voters.contains(sid) && wanted(*sid))
+                    .map(|sid| self.weight(sid))
+                    .sum()
+            };
+            let total = weight(&|_| true);
+            if total > 0 {
+                groups += 1;
+                if weight(&has) > total / 2 {
+                    agreeing += 1;
+                }
+            }
+        }
+        agreeing > groups / 2
+    }
+
+    /// The highest zxid that enough voters have, when `acked` tells how far each has come.
+    #[must_use]
+    pub fn highest_with_quorum(&self, acked: impl Fn(Sid) -> Option<Zxid>) -> Option<Zxid> {
+        let mut marks: Vec<Zxid> = self.voters().filter_map(&acked).collect();
+        marks.sort_unstable_by(|a, b| b.cmp(a));
+        marks.dedup();
+        marks
+            .into_iter()
+            .find(|mark| self.is_quorum(|sid| acked(sid).is_some_and(|at| at >= *mark)))
+    }
+}
+
+/// As `/zookeeper/config` holds it.
+impl fmt::Display for Membership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.members.fmt(f)
+    }
+}
+
+/// The configuration in force, and the one that is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configs {
+    /// In force.
+    pub committed: Membership,
+    /// Proposed and not known to be committed; of no meaning unless it is newer.
+    /// Source: `QuorumPeer.lastSeenQuorumVerifier`.
+    pub last_seen: Option<Membership>,
+}
+
+impl Configs {
+    /// Only one configuration.
+    #[must_use]
+    pub const fn new(committed: Membership) -> Self {
+        Self {
+            committed,
+            last_seen: None,
+        }
+    }
+
+    /// The newer configuration, if there is one.
+    #[must_use]
+    pub fn next(&self) -> Option<&Membership> {
+        self.last_seen
+            .as_ref()
+            .filter(|next| next.version() > self.committed.version())
+    }
+
+    /// The newest configuration heard of.
+    #[must_use]
+    pub fn newest(&self) -> &Membership {
+        self.next().unwrap_or(&self.committed)
+    }
+
+    /// Whether the servers for which `has` holds can decide in every configuration that counts.
+    #[must_use]
+    pub fn is_quorum(&self, has: impl Fn(Sid) -> bool) -> bool {
+        self.committed.is_quorum(&has) && self.next().is_none_or(|next| next.is_quorum(&has))
+    }
+
+    /// Those who vote in any of them, each once, in order. Source:
+    /// `QuorumPeer.getCurrentAndNextConfigVoters`.
+    #[must_use]
+    pub fn voters(&self) -> BTreeSet<Sid> {
+        let next = self.next().into_iter().flat_map(Membership::voters);
+        self.committed.voters().chain(next).collect()
+    }
+
+    /// Whether a server votes in any of them.
+    #[must_use]
+    pub fn is_voter(&self, sid: Sid) -> bool {
+        self.committed.is_voter(sid) || self.next().is_some_and(|next| next.is_voter(sid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn membership(text: &str) -> Membership {
+        Membership::new(Members::parse_dynamic(text).unwrap())
+    }
+
+    fn plain(servers: i64, observers: i64) -> Membership {
+        let mut text = String::new();
+        for id in 1..=servers + observers {
+            let role = if id > servers {
+                "observer"
+            } else {
+                "participant"
+            };
+            text += &format!("server.{id}=h{id}:2888:3888:{role}\n");
+        }
+        membership(&text)
+    }
+
+    fn among(members: &[i64]) -> impl Fn(Sid) -> bool {
+        move |sid| members.contains(&sid.0)
+    }
+
+    #[test]
+    fn more_than_half_of_the_voters_decide() {
+        let three = plain(3, 2);
+        assert!(!three.is_quorum(among(&[1, 4, 5])));
+        assert!(three.is_quorum(among(&[1, 3])));
+        let four = plain(4, 0);
+        assert!(!four.is_quorum(among(&[1, 2])));
+        assert!(four.is_quorum(among(&[1, 2, 4])));
+    }
+
+    #[test]
+    fn groups_decide_by_weight_and_number() {
+        let mut text: String = (1..=9).map(|n| format!("server.{n}=h:1:2\n")).collect();
+        text += "group.1=1:2:3\ngroup.2=4:5:6\ngroup.3=7:8:9\nweight.7=0\nweight.8=0\nweight.9=0\nweight.1=3\n";
+        let groups = membership(&text);
+        assert!(groups.is_quorum(among(&[1, 4, 5])));
+        assert!(!groups.is_quorum(among(&[2, 3, 4, 5])), "1 outweighs both");
+        assert!(!groups.is_quorum(among(&[1, 2, 3, 4, 7, 8, 9])));
+        assert_eq!(groups.weight(Sid(7)), 0);
+    }
+
+    #[test]
+    fn the_commit_point_is_what_a_quorum_has() {
+        let three = plain(3, 0);
+        let at = |marks: [i64; 3]| {
+            three.highest_with_quorum(|sid| {
+                let index = usize::try_from(sid.0 - 1).unwrap();
+                (marks[index] > 0).then_some(Zxid(marks[index]))
+            })
+        };
+        assert_eq!(at([5, 0, 0]), None);
+        assert_eq!(at([5, 3, 0]), Some(Zxid(3)));
+        assert_eq!(at([5, 3, 4]), Some(Zxid(4)));
+        assert_eq!(at([5, 5, 1]), Some(Zxid(5)));
+    }
+
+    #[test]
+    fn two_configurations_must_both_agree() {
+        let mut both = Configs::new(plain(3, 0));
+        both.last_seen = Some(membership("server.4=h:1:2\nserver.5=h:1:2\nversion=100\n"));
+        assert!(!both.is_quorum(among(&[1, 2])));
+        assert!(!both.is_quorum(among(&[4, 5])));
+        assert!(both.is_quorum(among(&[1, 2, 4, 5])));
+        assert_eq!(both.voters().len(), 5);
+    }
+
+    /// Any two quorums have a member in common.
+    #[test]
+    fn quorums_intersect() {
+        let mut text: String = (1..=6).map(|n| format!("server.{n}=h:1:2\n")).collect();
+        text += "group.1=1:2\ngroup.2=3:4\ngroup.3=5:6\nweight.1=2\nweight.4=5\nweight.6=3\n";
+        for config in [plain(5, 1), plain(4, 0), membership(&text)] {
+            let quorums: Vec<u32> = (0_u32..64)
+                .filter(|set| config.is_quorum(|sid| set & (1 << (sid.0 - 1)) != 0))
+                .collect();
+            assert!(!quorums.is_empty());
+            for a in &quorums {
+                assert!(quorums.iter().all(|b| a & b != 0), "{config}");
+            }
+        }
+    }
+}
