@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod effect;
+pub mod election;
 pub mod event;
 pub mod ids;
 pub mod processor;
