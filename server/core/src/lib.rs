@@ -18,3 +18,4 @@ pub mod snap_policy;
 pub mod tree;
 pub mod txn;
 pub mod watch;
+pub mod zab;

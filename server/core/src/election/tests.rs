@@ -57,7 +57,10 @@ fn a_better_vote_is_adopted_and_told() {
 fn a_quorum_waits_for_those_who_might_know_better() {
     let mut out = Outbox::new();
     let (mut e, c) = started(&mut out);
-    assert_eq!(e.receive(Sid(2), &looking(2, 6, 1, 1), &c, 10, &mut out), None);
+    assert_eq!(
+        e.receive(Sid(2), &looking(2, 6, 1, 1), &c, 10, &mut out),
+        None
+    );
     assert_eq!(e.next_tick(), 200);
     assert_eq!(e.tick(&c, 209, &mut out), None);
     assert_eq!(e.tick(&c, 210, &mut out), Some(Sid(2)));
@@ -68,7 +71,10 @@ fn a_quorum_waits_for_those_who_might_know_better() {
 
     let (mut e, c) = started(&mut out);
     e.receive(Sid(2), &looking(2, 6, 1, 1), &c, 10, &mut out);
-    assert_eq!(e.receive(Sid(3), &looking(3, 7, 1, 1), &c, 150, &mut out), None);
+    assert_eq!(
+        e.receive(Sid(3), &looking(3, 7, 1, 1), &c, 150, &mut out),
+        None
+    );
     assert_eq!(e.tick(&c, 349, &mut out), None);
     let second = looking(3, 7, 1, 1);
     assert_eq!(e.receive(Sid(2), &second, &c, 349, &mut out), Some(Sid(3)));
@@ -135,7 +141,10 @@ fn observers_ask_and_are_answered_but_do_not_count() {
     let leading = in_state(ServerState::Leading, looking(3, 2, 4, 9));
     observer.receive(Sid(3), &leading, &c, 0, &mut out);
     let following = in_state(ServerState::Following, looking(3, 2, 4, 9));
-    assert_eq!(observer.receive(Sid(1), &following, &c, 0, &mut out), Some(Sid(3)));
+    assert_eq!(
+        observer.receive(Sid(1), &following, &c, 0, &mut out),
+        Some(Sid(3))
+    );
 }
 
 #[test]
