@@ -1,10 +1,13 @@
 //! Owns what the core tells the world to do. May use `ids`. Must not do it.
 
 use menagerie_wire::data::Stat;
+use menagerie_wire::election::{Notification, ServerState};
 use menagerie_wire::op::{ErrorCode, EventType};
 
 use crate::acl::AclList;
-use crate::ids::{ConnId, Cxid, SessionId, Zxid};
+use crate::event::EpochKind;
+use crate::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
+use crate::zab::packet::Packet;
 
 /// Log entries of one batch, one behind the other.
 #[derive(Debug, Default)]
@@ -25,11 +28,17 @@ impl LogBatch {
     }
 }
 
-/// What has to be done, in this order: append `log`, then `actions`.
+/// What has to be done: `log` is appended first, then come the `actions` in order. Packets do not
+/// wait for the disk; those of one link keep their order.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// To be appended to the log and made durable.
     pub log: LogBatch,
+    /// Votes for other members.
+    pub votes: Vec<(Sid, Notification)>,
+    /// For leader or learners. Behind [`Packet::Snap`] the world sends a snapshot of the tree that
+    /// is at least as new as that packet says.
+    pub packets: Vec<(LinkId, Packet)>,
     /// The rest.
     pub actions: Vec<Effect>,
 }
@@ -54,6 +63,70 @@ pub enum Effect {
         /// Who asked.
         conn: ConnId,
     },
+    /// Something that operators should read in the log.
+    Say(String),
+    /// What the member is doing has changed.
+    Phase(Phase),
+    /// Find the leader's quorum port.
+    Connect {
+        /// The leader.
+        leader: Sid,
+    },
+    /// End a connection between leader and learner.
+    CloseLink {
+        /// Which one.
+        link: LinkId,
+        /// Why.
+        reason: String,
+    },
+    /// End clients' connections: their requests may or may not come true.
+    CloseConns(Vec<ConnId>),
+    /// End all clients' connections.
+    CloseAllConns {
+        /// Why.
+        reason: &'static str,
+    },
+    /// Make an epoch durable, behind everything that is to be logged.
+    PersistEpoch {
+        /// Which one.
+        kind: EpochKind,
+        /// The epoch.
+        epoch: i64,
+    },
+    /// Cut the log behind `zxid`; with `reload`, read the tree anew.
+    Truncate {
+        /// The last transaction that stays.
+        zxid: Zxid,
+        /// Whether the tree has transactions behind it.
+        reload: bool,
+    },
+    /// Take the snapshot that was received instead of tree and log, and make it durable.
+    InstallSnapshot {
+        /// Over which connection it came.
+        link: LinkId,
+        /// As of when.
+        zxid: Zxid,
+    },
+    /// Answer the leader's ping with the sessions that were heard of since the last.
+    AnswerPing {
+        /// The leader's connection.
+        link: LinkId,
+        /// To be echoed.
+        zxid: Zxid,
+    },
+}
+
+/// What a member does, as far as the world has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phase {
+    /// Its state.
+    pub state: ServerState,
+    /// Its leader, if it has one.
+    pub leader: Option<Sid>,
+    /// The epoch, once it is known.
+    pub epoch: i64,
+    /// Whether clients are served.
+    pub serving: bool,
 }
 
 /// The body of a reply.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use menagerie_wire::election::Notification;
 
 use crate::acl::AuthId;
-use crate::ids::{ConnId, Cxid, SessionId, Zxid};
+use crate::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
+use crate::zab::packet::Packet;
 
 /// The time, as an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,16 @@ pub struct Request {
     pub body: Bytes,
     /// The connection's identities when the request was read.
     pub auth: Arc<[AuthId]>,
+}
+
+/// The two numbers that a member must not forget. Source: `QuorumPeer.ACCEPTED_EPOCH_FILENAME`,
+/// `QuorumPeer.CURRENT_EPOCH_FILENAME`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochKind {
+    /// The highest epoch that it has promised itself to.
+    Accepted,
+    /// The epoch whose leader's history it has.
+    Current,
 }
 
 /// Something that happened.
@@ -71,4 +83,86 @@ pub enum Event {
     },
     /// The snapshot that was asked for is finished, or failed.
     SnapshotDone,
+    /// Another member's vote.
+    Vote {
+        /// Who sent it.
+        from: Sid,
+        /// What it says.
+        notification: Notification,
+    },
+    /// Whether another member can be reached for elections has changed.
+    Reachable {
+        /// Which one.
+        sid: Sid,
+        /// Whether it can.
+        reachable: bool,
+    },
+    /// This learner has a connection to the leader that it asked for.
+    LinkUp {
+        /// The leader.
+        leader: Sid,
+        /// The connection.
+        link: LinkId,
+    },
+    /// There was no way to the leader.
+    LinkFailed {
+        /// The leader.
+        leader: Sid,
+        /// Why.
+        reason: String,
+    },
+    /// A connection between leader and learner has ended.
+    LinkDown {
+        /// The connection.
+        link: LinkId,
+        /// Why.
+        reason: String,
+    },
+    /// A packet has come.
+    Packet {
+        /// Over which connection.
+        link: LinkId,
+        /// The packet.
+        packet: Packet,
+    },
+    /// Something of a large message has come.
+    Heard {
+        /// Over which connection.
+        link: LinkId,
+    },
+    /// A snapshot has come as a whole; the world keeps it.
+    SnapshotReceived {
+        /// Over which connection.
+        link: LinkId,
+        /// As of when.
+        zxid: Zxid,
+    },
+    /// The snapshot is on disk, the tree is the one that it holds.
+    SnapshotInstalled {
+        /// As of when.
+        zxid: Zxid,
+        /// The sessions in it.
+        sessions: Vec<(SessionId, i32)>,
+    },
+    /// An epoch is on disk, and all that was to be logged before.
+    EpochDurable {
+        /// Which one.
+        kind: EpochKind,
+        /// The epoch.
+        epoch: i64,
+    },
+    /// The log ends at `zxid` now.
+    Truncated {
+        /// Where.
+        zxid: Zxid,
+        /// The sessions, when the tree was read anew.
+        reloaded: Option<Vec<(SessionId, i32)>>,
+    },
+    /// The log could not be cut there, and is as it was.
+    TruncateFailed {
+        /// Where it should have ended.
+        zxid: Zxid,
+        /// Why it does not.
+        reason: String,
+    },
 }

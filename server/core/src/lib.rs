@@ -8,6 +8,7 @@ pub mod effect;
 pub mod election;
 pub mod event;
 pub mod ids;
+pub mod member;
 pub mod processor;
 pub mod quorum;
 pub mod quota;

@@ -49,6 +49,11 @@ impl Reaper {
         }
     }
 
+    /// Starts over: what was found belongs to another time.
+    pub(crate) fn restart(&mut self, now_ms: i64) {
+        *self = Self::new(self.config, now_ms);
+    }
+
     pub(crate) const fn next_check(&self) -> i64 {
         self.next_check
     }

@@ -1,11 +1,14 @@
-//! Owns the composition: requests become transactions, transactions that are durable are applied,
+//! Owns the composition: requests become transactions, transactions that are committed are applied,
 //! sessions expire, containers are reaped, snapshots are asked for. May use everything in this
 //! crate. Must not do what it asks for: see [`Effects`].
 //!
-//! A server on its own is its own quorum: a transaction is committed when it is durable here.
+//! A server on its own is its own quorum: a transaction is committed when it is durable here. In an
+//! ensemble the `member` above says what is committed.
 
 use std::collections::VecDeque;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use menagerie_wire::client::PathRequest;
 use menagerie_wire::jute::{self, decode_all};
 use menagerie_wire::op::{ErrorCode, op_code};
@@ -32,6 +35,8 @@ pub struct ReplicaConfig {
     pub tick_ms: i64,
     /// 1 standalone.
     pub server_id: i64,
+    /// Whether what is durable here is committed.
+    pub alone: bool,
     /// When containers and expired nodes go.
     pub reaper: ReaperConfig,
     /// When snapshots are taken.
@@ -61,6 +66,40 @@ enum Pending {
         conn: ConnId,
         request: Request,
     },
+    /// A leader's epoch begins.
+    Epoch(Zxid),
+}
+
+/// A request whose turn comes when the leader has dealt with those before it.
+#[derive(Debug)]
+enum Waiting {
+    /// Passed on; it comes back as a transaction.
+    Write { conn: ConnId, cxid: Cxid, op: i32 },
+    /// Passed on; the leader will say that it is time.
+    Sync {
+        conn: ConnId,
+        cxid: Cxid,
+        body: bytes::Bytes,
+    },
+    /// Not passed on.
+    Read { conn: ConnId, request: Request },
+}
+
+impl Waiting {
+    const fn conn(&self) -> ConnId {
+        match self {
+            Self::Write { conn, .. } | Self::Sync { conn, .. } | Self::Read { conn, .. } => *conn,
+        }
+    }
+}
+
+/// Where a transaction comes from.
+struct Source {
+    session: SessionId,
+    cxid: Cxid,
+    /// Who gets the reply, when it is one of this server's clients.
+    origin: Option<(ConnId, Cxid)>,
+    op: i32,
 }
 
 /// The replica.
@@ -70,7 +109,18 @@ pub struct Replica {
     sessions: SessionTracker,
     pending: VecDeque<Pending>,
     last_prepared: Zxid,
-    durable: Zxid,
+    committed: Zxid,
+    alone: bool,
+    /// The time at the last step.
+    now_ms: i64,
+    /// Requests of a follower's clients, by session, in their order.
+    waiting: HashMap<SessionId, VecDeque<Waiting>, FixedState>,
+    /// Sessions with a sync request at the leader, in the order of the requests.
+    syncing: VecDeque<SessionId>,
+    /// Sync requests that the leader has answered, and what must be applied first.
+    synced: VecDeque<(Zxid, SessionId)>,
+    /// Reads that need not wait for any transaction.
+    ready: VecDeque<(ConnId, Request)>,
     reaper: Reaper,
     snapshots: SnapPolicy,
 }
@@ -95,7 +145,13 @@ impl Replica {
             sessions: tracker,
             pending: VecDeque::new(),
             last_prepared: last,
-            durable: last,
+            committed: last,
+            alone: config.alone,
+            now_ms: now.mono_ms,
+            waiting: HashMap::with_hasher(FixedState::default()),
+            syncing: VecDeque::new(),
+            synced: VecDeque::new(),
+            ready: VecDeque::new(),
             reaper: Reaper::new(config.reaper, now.mono_ms),
             snapshots: SnapPolicy::new(config.snapshots, config.seed),
         }
@@ -104,6 +160,7 @@ impl Replica {
     /// Feeds one event; appends what the world must do to `effects`, in order. Never blocks, never
     /// fails. Reads the tree, never changes it.
     pub fn step(&mut self, event: Event, now: Now, tree: &Tree, effects: &mut Effects) {
+        self.now_ms = now.mono_ms;
         match event {
             Event::Tick => self.tick(now, tree, effects),
             Event::Request(request) => self.request(request, now, tree, effects),
@@ -111,18 +168,14 @@ impl Replica {
                 let id = self.sessions.next_id();
                 self.sessions.track(id, timeout_ms, now.mono_ms);
                 let txn = Txn::CreateSession { timeout_ms };
-                let origin = Some((conn, Cxid(0)));
                 let zxid = self.next_zxid();
-                self.propose(
-                    id,
-                    zxid,
-                    origin,
-                    op_code::CREATE_SESSION,
-                    txn,
-                    now,
-                    tree,
-                    effects,
-                );
+                let source = Source {
+                    session: id,
+                    cxid: Cxid(0),
+                    origin: Some((conn, Cxid(0))),
+                    op: op_code::CREATE_SESSION,
+                };
+                self.propose(source, zxid, txn, now, tree, effects);
             }
             Event::ResumeSession {
                 conn,
@@ -143,8 +196,14 @@ impl Replica {
             Event::Touch { session, at_ms } => {
                 self.sessions.touch(session, at_ms);
             }
-            Event::LogDurable { zxid } => self.durable = self.durable.max(zxid),
+            Event::LogDurable { zxid } => {
+                if self.alone {
+                    self.commit(zxid);
+                }
+            }
             Event::SnapshotDone => self.snapshots.done(),
+            // The rest is about the ensemble.
+            _ => {}
         }
     }
 
@@ -179,6 +238,10 @@ impl Replica {
             effects.actions.push(Effect::Dropped { conn });
             return;
         }
+        if request.op == op_code::CREATE_SESSION {
+            self.open_for_learner(&request, now, tree, effects);
+            return;
+        }
         if request.op == op_code::SYNC {
             if let Some((conn, cxid)) = origin {
                 self.pending.push_back(Pending::Sync {
@@ -196,17 +259,56 @@ impl Replica {
             return;
         }
         let zxid = Zxid(self.last_prepared.0.wrapping_add(1));
-        match self.prep.prepare(&request, zxid, now, tree, &self.sessions) {
-            Prepared::Refused(err) => self.pending.push_back(Pending::Refused { origin, err }),
-            Prepared::Txn(txn) => {
-                self.last_prepared = zxid;
-                if request.op == op_code::CLOSE_SESSION {
-                    self.sessions.set_closing(request.session);
-                }
-                let (session, op) = (request.session, request.op);
-                self.propose(session, zxid, origin, op, txn, now, tree, effects);
+        let txn = match self.prep.prepare(&request, zxid, now, tree, &self.sessions) {
+            Prepared::Refused(err) if origin.is_some() || self.alone => {
+                self.pending.push_back(Pending::Refused { origin, err });
+                return;
             }
+            // Only a transaction reaches another member's client.
+            Prepared::Refused(err) => Txn::Error(err),
+            Prepared::Txn(txn) => txn,
+        };
+        self.last_prepared = zxid;
+        if request.op == op_code::CLOSE_SESSION {
+            self.sessions.set_closing(request.session);
         }
+        let source = Source {
+            session: request.session,
+            cxid: request.cxid,
+            origin,
+            op: request.op,
+        };
+        self.propose(source, zxid, txn, now, tree, effects);
+    }
+
+    /// A client of another member gets its session; that member has chosen the id.
+    fn open_for_learner(
+        &mut self,
+        request: &Request,
+        now: Now,
+        tree: &Tree,
+        effects: &mut Effects,
+    ) {
+        let Some(timeout_ms) = request.body.first_chunk().copied().map(i32::from_be_bytes) else {
+            return;
+        };
+        self.sessions
+            .track(request.session, timeout_ms, now.mono_ms);
+        let zxid = self.next_zxid();
+        let source = Source {
+            session: request.session,
+            cxid: request.cxid,
+            origin: None,
+            op: request.op,
+        };
+        self.propose(
+            source,
+            zxid,
+            Txn::CreateSession { timeout_ms },
+            now,
+            tree,
+            effects,
+        );
     }
 
     const fn next_zxid(&mut self) -> Zxid {
@@ -214,22 +316,24 @@ impl Replica {
         self.last_prepared
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn propose(
         &mut self,
-        session: SessionId,
+        source: Source,
         zxid: Zxid,
-        origin: Option<(ConnId, Cxid)>,
-        op: i32,
         txn: Txn,
         now: Now,
         tree: &Tree,
         effects: &mut Effects,
     ) {
-        let cxid = origin.map_or(0, |(_, cxid)| cxid.0);
+        let Source {
+            session,
+            cxid,
+            origin,
+            op,
+        } = source;
         let header = TxnHeader {
             client_id: session.0,
-            cxid,
+            cxid: cxid.0,
             zxid: zxid.0,
             time: now.wall_ms,
             op: txn.op(),
@@ -262,11 +366,26 @@ impl Replica {
     /// Whether something can be applied.
     #[must_use]
     pub fn has_committed(&self) -> bool {
+        !self.ready.is_empty() || self.is_sync_due() || self.has_committed_txn()
+    }
+
+    fn has_committed_txn(&self) -> bool {
         match self.pending.front() {
             None => false,
-            Some(Pending::Txn { logged, .. }) => logged.header.zxid <= self.durable.0,
+            Some(Pending::Txn { logged, .. }) => logged.header.zxid <= self.committed.0,
+            Some(Pending::Epoch(zxid)) => *zxid <= self.committed,
             Some(_) => true,
         }
+    }
+
+    /// What the leader had when it answered is applied.
+    fn is_sync_due(&self) -> bool {
+        let next = self.pending.front().and_then(|pending| match pending {
+            Pending::Txn { logged, .. } => Some(Zxid(logged.header.zxid)),
+            _ => None,
+        });
+        let applied = |upto: Zxid| next.is_none_or(|next| next > upto);
+        self.synced.front().is_some_and(|(upto, _)| applied(*upto))
     }
 
     /// Applies at most `limit` of what is committed. Events and replies go to `out` one by one,
@@ -280,10 +399,20 @@ impl Replica {
     ) -> usize {
         let mut done = 0;
         while done < limit && self.has_committed() {
+            done += 1;
+            if let Some((conn, request)) = self.ready.pop_front() {
+                self.read(tree, watches, out, conn, &request);
+                continue;
+            }
+            if self.is_sync_due() {
+                if let Some((_, session)) = self.synced.pop_front() {
+                    self.finish_sync(tree, watches, out, session);
+                }
+                continue;
+            }
             let Some(pending) = self.pending.pop_front() else {
                 break;
             };
-            done += 1;
             match pending {
                 Pending::Txn { logged, origin, op } => {
                     self.apply_txn(tree, watches, out, &logged, origin, op);
@@ -302,6 +431,9 @@ impl Replica {
                 }
                 Pending::Sync { conn, cxid, body } => deliver_sync(tree, out, conn, cxid, &body),
                 Pending::Read { conn, request } => self.read(tree, watches, out, conn, &request),
+                Pending::Epoch(zxid) => {
+                    tree.advance(zxid.0);
+                }
             }
         }
         done
@@ -339,12 +471,20 @@ impl Replica {
     fn apply_txn(
         &mut self,
         tree: &mut Tree,
-        watches: &impl Watches,
+        watches: &(impl Watches + WatchRegistry),
         out: &mut impl Deliver,
         logged: &LoggedTxn,
         origin: Option<(ConnId, Cxid)>,
         op: i32,
     ) {
+        let session = SessionId(logged.header.client_id);
+        let claimed = if origin.is_some() {
+            None
+        } else {
+            self.claim(session, Cxid(logged.header.cxid))
+        };
+        let (origin, op) =
+            claimed.map_or((origin, op), |(conn, cxid, op)| (Some((conn, cxid)), op));
         let zxid = Zxid(logged.header.zxid);
         let mut firing = Firing::new(watches, out);
         let outcome = apply(tree, &logged.header, &logged.txn, &mut firing);
@@ -358,19 +498,214 @@ impl Replica {
             out.digest_mismatch(zxid, digest.tree_digest as u64, tree.digest());
         }
         self.prep.applied(zxid);
-        let session = SessionId(logged.header.client_id);
-        match (op, origin) {
-            (op_code::CREATE_SESSION, Some((conn, _))) => {
-                if let Txn::CreateSession { timeout_ms } = logged.txn {
-                    out.session_created(conn, session, timeout_ms);
+        match (&logged.txn, origin) {
+            (Txn::CreateSession { timeout_ms }, origin) => {
+                if !self.sessions.contains(session) {
+                    self.sessions.track(session, *timeout_ms, self.now_ms);
+                }
+                if let Some((conn, _)) = origin {
+                    out.session_created(conn, session, *timeout_ms);
                 }
             }
-            (op_code::CLOSE_SESSION, _) => {
+            (Txn::CloseSession { .. }, _) => {
                 self.sessions.remove(session);
                 out.session_closed(session, origin, zxid);
             }
+            (_, Some((conn, cxid))) if op == op_code::CLOSE_SESSION => {
+                out.session_closed(session, Some((conn, cxid)), zxid);
+            }
             (_, Some((conn, cxid))) => deliver_reply(out, conn, cxid, zxid, logged, &outcome),
             (_, None) => {}
+        }
+        if claimed.is_some() {
+            self.serve_waiting(tree, watches, out, session);
+        }
+    }
+
+    // --- as a member of an ensemble ------------------------------------------------------------
+
+    /// Everything up to `zxid` may be applied.
+    pub fn commit(&mut self, zxid: Zxid) {
+        self.committed = self.committed.max(zxid);
+    }
+
+    /// Takes a transaction that the leader proposes; true when a snapshot is due.
+    pub fn receive(&mut self, logged: LoggedTxn, bytes: usize) -> bool {
+        let op = logged.header.op;
+        self.last_prepared = Zxid(logged.header.zxid);
+        let origin = None;
+        self.pending.push_back(Pending::Txn { logged, origin, op });
+        self.snapshots.logged(bytes)
+    }
+
+    /// Begins an epoch as its leader, behind all that is pending; sessions get their whole time.
+    pub fn lead(&mut self, epoch: i64, now: Now) {
+        let zxid = Zxid::first_of(epoch);
+        self.pending.push_back(Pending::Epoch(zxid));
+        self.last_prepared = zxid;
+        self.sessions.renew_all(now.mono_ms);
+        self.reaper.restart(now.mono_ms);
+    }
+
+    /// Ends a role: what was prepared stays in the log, but nobody here is told what becomes of it.
+    /// Appends the connections whose requests are lost.
+    pub fn stand_down(&mut self, now: Now, lost: &mut Vec<ConnId>) {
+        self.prep.reset();
+        let mut kept = VecDeque::with_capacity(self.pending.len());
+        for pending in self.pending.drain(..) {
+            match pending {
+                Pending::Txn { logged, origin, op } => {
+                    lost.extend(origin.map(|(conn, _)| conn));
+                    if matches!(logged.txn, Txn::CreateSession { .. }) {
+                        self.sessions.remove(SessionId(logged.header.client_id));
+                    }
+                    let origin = None;
+                    kept.push_back(Pending::Txn { logged, origin, op });
+                }
+                Pending::Refused { origin, .. } => lost.extend(origin.map(|(conn, _)| conn)),
+                Pending::Sync { conn, .. } | Pending::Read { conn, .. } => lost.push(conn),
+                Pending::Epoch(_) => {}
+            }
+        }
+        self.pending = kept;
+        for waiting in self.waiting.drain().flat_map(|(_, waiting)| waiting) {
+            lost.push(waiting.conn());
+        }
+        lost.extend(self.ready.drain(..).map(|(conn, _)| conn));
+        self.syncing.clear();
+        self.synced.clear();
+        lost.sort_unstable();
+        lost.dedup();
+        // Whatever was about to be closed will be decided by the next leader.
+        self.sessions.reopen_all();
+        self.sessions.renew_all(now.mono_ms);
+    }
+
+    /// Forgets what is pending behind `zxid`.
+    pub fn truncate(&mut self, zxid: Zxid) {
+        self.pending.retain(|pending| {
+            !matches!(pending, Pending::Txn { logged, .. } if logged.header.zxid > zxid.0)
+        });
+        self.last_prepared = zxid;
+        self.committed = self.committed.min(zxid);
+    }
+
+    /// Goes on from a tree that was read anew.
+    pub fn restart(
+        &mut self,
+        last: Zxid,
+        sessions: impl IntoIterator<Item = (SessionId, i32)>,
+        now: Now,
+    ) {
+        self.prep.reset();
+        self.pending.clear();
+        self.sessions.clear();
+        for (id, timeout_ms) in sessions {
+            self.sessions.track(id, timeout_ms, now.mono_ms);
+            self.sessions.reserve_above(id);
+        }
+        (self.last_prepared, self.committed) = (last, last);
+    }
+
+    /// Notes a client's request of this server that its leader has to deal with; what is to be
+    /// passed on, if anything.
+    pub fn pass_on(&mut self, request: Request) -> Option<Request> {
+        let (conn, session) = (request.conn?, request.session);
+        let queue = self.waiting.entry(session).or_default();
+        if read::is_read(request.op) {
+            if queue.is_empty() {
+                self.waiting.remove(&session);
+                self.ready.push_back((conn, request));
+            } else {
+                queue.push_back(Waiting::Read { conn, request });
+            }
+            return None;
+        }
+        let (cxid, op) = (request.cxid, request.op);
+        if op == op_code::SYNC {
+            let body = request.body.clone();
+            queue.push_back(Waiting::Sync { conn, cxid, body });
+            self.syncing.push_back(session);
+        } else {
+            queue.push_back(Waiting::Write { conn, cxid, op });
+        }
+        Some(request)
+    }
+
+    /// A new session for a client of this server; the leader has to open it.
+    pub fn new_session(&mut self, conn: ConnId) -> SessionId {
+        let session = self.sessions.next_id();
+        let waiting = Waiting::Write {
+            conn,
+            cxid: Cxid(0),
+            op: op_code::CREATE_SESSION,
+        };
+        self.waiting.entry(session).or_default().push_back(waiting);
+        session
+    }
+
+    /// The leader has answered the oldest sync request. False when there is none.
+    pub fn sync_answered(&mut self) -> bool {
+        let Some(session) = self.syncing.pop_front() else {
+            return false;
+        };
+        self.synced.push_back((self.committed, session));
+        true
+    }
+
+    /// The request that a transaction answers, if it is one of this server's clients.
+    fn claim(&mut self, session: SessionId, cxid: Cxid) -> Option<(ConnId, Cxid, i32)> {
+        let queue = self.waiting.get_mut(&session)?;
+        match queue.front()? {
+            Waiting::Write {
+                conn,
+                cxid: its,
+                op,
+            } if *its == cxid => {
+                let found = (*conn, cxid, *op);
+                queue.pop_front();
+                Some(found)
+            }
+            _ => None,
+        }
+    }
+
+    fn finish_sync(
+        &mut self,
+        tree: &Tree,
+        watches: &impl WatchRegistry,
+        out: &mut impl Deliver,
+        session: SessionId,
+    ) {
+        if let Some(queue) = self.waiting.get_mut(&session)
+            && let Some(at) = queue
+                .iter()
+                .position(|waiting| matches!(waiting, Waiting::Sync { .. }))
+            && let Some(Waiting::Sync { conn, cxid, body }) = queue.remove(at)
+        {
+            deliver_sync(tree, out, conn, cxid, &body);
+        }
+        self.serve_waiting(tree, watches, out, session);
+    }
+
+    /// Serves the reads that have come to the front of their session's queue.
+    fn serve_waiting(
+        &mut self,
+        tree: &Tree,
+        watches: &impl WatchRegistry,
+        out: &mut impl Deliver,
+        session: SessionId,
+    ) {
+        let Some(mut queue) = self.waiting.remove(&session) else {
+            return;
+        };
+        while let Some(Waiting::Read { .. }) = queue.front() {
+            if let Some(Waiting::Read { conn, request }) = queue.pop_front() {
+                self.read(tree, watches, out, conn, &request);
+            }
+        }
+        if !queue.is_empty() {
+            self.waiting.insert(session, queue);
         }
     }
 
@@ -379,6 +714,17 @@ impl Replica {
     pub fn next_tick(&self) -> i64 {
         let expiry = self.sessions.next_expiry().unwrap_or(i64::MAX);
         expiry.min(self.reaper.next_check())
+    }
+
+    /// The last zxid that was given or received.
+    #[must_use]
+    pub const fn last_prepared(&self) -> Zxid {
+        self.last_prepared
+    }
+
+    /// Tells the time, for sessions that are found in transactions.
+    pub const fn set_now(&mut self, now: Now) {
+        self.now_ms = now.mono_ms;
     }
 
     /// The sessions.

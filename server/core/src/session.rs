@@ -179,6 +179,19 @@ impl SessionTracker {
         self.buckets.keys().next().copied()
     }
 
+    /// Forgets every session.
+    pub fn clear(&mut self) {
+        self.sessions.clear();
+        self.buckets.clear();
+    }
+
+    /// No session is closing any more.
+    pub fn reopen_all(&mut self) {
+        self.sessions
+            .values_mut()
+            .for_each(|session| session.closing = false);
+    }
+
     /// Gives every session its whole time-out from `now` on, as after a start.
     pub fn renew_all(&mut self, now: MonoMs) {
         let all: Vec<_> = self

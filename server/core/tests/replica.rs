@@ -140,6 +140,7 @@ impl World {
                 hash_seed: 1,
             },
             tick_ms: 1000,
+            alone: true,
             server_id: 1,
             reaper: ReaperConfig::default(),
             snapshots: SnapPolicyConfig::default(),

@@ -64,6 +64,7 @@ impl Config {
             },
             tick_ms: self.tick_time_ms,
             server_id: STANDALONE_ID,
+            alone: true,
             reaper: ReaperConfig {
                 check_interval_ms: self.container_check_interval_ms,
                 max_per_minute: self.container_max_per_minute,

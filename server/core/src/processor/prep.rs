@@ -186,6 +186,11 @@ impl Prep {
         self.outstanding.applied(zxid);
     }
 
+    /// Nothing is outstanding: another server leads from now on.
+    pub(crate) fn reset(&mut self) {
+        self.outstanding = Outstanding::new(self.config.hash_seed);
+    }
+
     /// Prepares a request that would get `zxid`.
     pub(crate) fn prepare(
         &mut self,

@@ -36,6 +36,8 @@ pub struct History {
     /// Committed entries that are kept. Source: `ZKDatabase.commitLogCount`.
     limit: usize,
     committed: Zxid,
+    /// Up to where the tree has it.
+    applied: Zxid,
     last: Zxid,
 }
 
@@ -47,6 +49,7 @@ impl History {
             entries: VecDeque::new(),
             limit,
             committed: last,
+            applied: last,
             last,
         }
     }
@@ -73,15 +76,20 @@ impl History {
         self.trim();
     }
 
-    /// Everything up to `zxid` is committed. What is not committed is never forgotten.
+    /// Everything up to `zxid`, which is in the history, is committed.
     pub fn commit(&mut self, zxid: Zxid) {
-        self.committed = self.committed.max(zxid);
-        self.last = self.last.max(zxid);
+        self.committed = self.committed.max(zxid.min(self.last));
+    }
+
+    /// The tree has everything up to `zxid`: what is committed and applied may be forgotten.
+    pub fn applied(&mut self, zxid: Zxid) {
+        self.applied = self.applied.max(zxid);
         self.trim();
     }
 
     fn trim(&mut self) {
-        while self.entries.len() > self.limit && self.entries[0].0 <= self.committed {
+        let done = self.committed.min(self.applied);
+        while self.entries.len() > self.limit && self.entries[0].0 <= done {
             self.entries.pop_front();
         }
     }
@@ -93,6 +101,7 @@ impl History {
         }
         self.last = zxid;
         self.committed = self.committed.min(zxid);
+        self.applied = self.applied.min(zxid);
     }
 
     /// Starts over behind a snapshot.
@@ -187,7 +196,7 @@ mod tests {
     use super::*;
 
     fn history(committed: &[i64], outstanding: &[i64]) -> History {
-        let mut history = History::new(Zxid(0), 5);
+        let mut history = History::new(Zxid(0), 6);
         for zxid in committed.iter().chain(outstanding) {
             assert!(history.push(Zxid(*zxid), Bytes::new()));
         }
@@ -233,8 +242,11 @@ mod tests {
         assert!(!h.push(Zxid(6), Bytes::new()));
         assert_eq!(h.first(), Some(Zxid(1)));
         h.commit(Zxid(3));
+        assert_eq!(h.first(), Some(Zxid(1)));
+        h.applied(Zxid(5));
         assert_eq!(h.first(), Some(Zxid(4)));
         h.commit(Zxid(6));
+        h.applied(Zxid(6));
         assert_eq!(h.first(), Some(Zxid(5)));
         h.truncate(Zxid(5));
         assert_eq!((h.last(), h.committed()), (Zxid(5), Zxid(5)));

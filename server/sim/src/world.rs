@@ -1,0 +1,1224 @@
+//! Owns time, the network, faults and clients, and runs the members step by step.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+
+use bytes::Bytes;
+use menagerie_core::effect::{Effect, Effects};
+use menagerie_core::event::{EpochKind, Event, Now, Request};
+use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
+use menagerie_core::quorum::{Configs, Membership};
+use menagerie_core::zab::packet::Packet;
+use menagerie_wire::client::{CreateRequest, PathRequest, PathWatchRequest, SetDataRequest};
+use menagerie_wire::data::Acl;
+use menagerie_wire::jute;
+use menagerie_wire::op::{ErrorCode, op_code};
+use menagerie_wire::text::cfg::Members;
+
+use crate::check::{Checker, Violation};
+use crate::disk::{Disk, Snapshot, Task};
+use crate::node::{Answer, Answers, Nobody, Running, TICK_MS, start};
+
+/// What to simulate.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Decides everything that the rest of the plan leaves open.
+    pub seed: u64,
+    /// Simulated milliseconds with faults.
+    pub faults_ms: i64,
+    /// Whether to tell what happens.
+    pub verbose: bool,
+}
+
+/// What a run amounted to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Transactions that were delivered.
+    pub delivered: usize,
+    /// Writes that clients were told of.
+    pub acknowledged: usize,
+    /// Reads that were answered.
+    pub reads: usize,
+    /// Epochs that had a leader.
+    pub epochs: usize,
+    /// Members that crashed.
+    pub crashes: usize,
+    /// Learners brought up to date by transactions alone, by truncation, by a snapshot.
+    pub syncs: [usize; 3],
+    /// Sessions that were lost.
+    pub expired: usize,
+    /// Members, observers among them.
+    pub members: usize,
+}
+
+/// Simulated milliseconds within which everything must be well after the last fault.
+const RECOVERY_MS: i64 = 60_000;
+/// Members may be stopped for so long.
+const PAUSE_MAX_MS: i64 = 3_000;
+
+#[derive(Debug)]
+enum Happening {
+    Tell(Sid, u64, Event),
+    Tick(Sid, u64),
+    DiskDone(Sid, u64),
+    Start(Sid),
+    Act(usize),
+    Fault,
+    Heal(BTreeSet<(Sid, Sid)>),
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at: i64,
+    seq: u64,
+    what: Happening,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.seq) == (other.at, other.seq)
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.seq).cmp(&(self.at, self.seq))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Machine {
+    disk: Disk,
+    running: Option<Running>,
+    incarnation: u64,
+    paused_until: i64,
+    /// Until then the disk is slow.
+    slow_until: i64,
+    /// Added to the wall clock.
+    skew_ms: i64,
+    next_tick: i64,
+    serving: bool,
+}
+
+#[derive(Debug)]
+struct Link {
+    leader: Sid,
+    learner: Sid,
+    /// When the last packet of each direction arrives: later ones come later.
+    last: [i64; 2],
+    /// What waits for a partition to heal, by direction.
+    stalled: [VecDeque<Event>; 2],
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Create,
+    Write,
+    Read,
+    Sync,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    cxid: Cxid,
+    op: Op,
+    /// The highest zxid acknowledged to anyone when it was sent.
+    floor: Zxid,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    at: Option<(Sid, ConnId)>,
+    session: Option<SessionId>,
+    established: bool,
+    cxid: i32,
+    in_flight: VecDeque<InFlight>,
+    last_zxid: Zxid,
+    /// What a read behind a finished sync must have.
+    synced_to: Zxid,
+    writes: u32,
+}
+
+struct World {
+    rng: fastrand::Rng,
+    plan: Plan,
+    now: i64,
+    seq: u64,
+    queue: BinaryHeap<Scheduled>,
+    configs: Configs,
+    machines: BTreeMap<Sid, Machine>,
+    links: BTreeMap<LinkId, Link>,
+    next_link: u64,
+    next_conn: u32,
+    blocked: BTreeSet<(Sid, Sid)>,
+    clients: Vec<Client>,
+    checker: Checker,
+    report: Report,
+    acknowledged: Zxid,
+    calm: bool,
+}
+
+/// Runs an ensemble; what it amounted to.
+///
+/// # Errors
+/// The property that does not hold, and when.
+pub fn run(plan: &Plan) -> Result<Report, Violation> {
+    let mut world = World::new(plan.clone());
+    world
+        .run()
+        .map_err(|violation| format!("at {} ms: {violation}", world.now))?;
+    Ok(world.report)
+}
+
+fn membership(rng: &mut fastrand::Rng) -> (Membership, usize) {
+    let voters = [3, 3, 3, 5, 5, 7][rng.usize(..6)];
+    let observers = rng.usize(..3).saturating_sub(1);
+    let mut text = String::new();
+    for id in 1..=voters + observers {
+        let role = if id > voters {
+            "observer"
+        } else {
+            "participant"
+        };
+        text += &format!("server.{id}=host{id}:2888:3888:{role}\n");
+    }
+    if voters == 5 && rng.u8(..3) == 0 {
+        text += "group.1=1:2:3:4:5\nweight.1=2\nweight.5=0\n";
+    } else if voters == 7 && rng.bool() {
+        text += "group.1=1:2:3\ngroup.2=4:5\ngroup.3=6:7\n";
+        text += "weight.4=2\n";
+    }
+    let members = Members::parse_dynamic(&text).unwrap_or_default();
+    (Membership::new(members), voters + observers)
+}
+
+impl World {
+    fn new(plan: Plan) -> Self {
+        let mut rng = fastrand::Rng::with_seed(plan.seed);
+        let (membership, count) = membership(&mut rng);
+        let machines = (1..=count)
+            .map(|id| {
+                let machine = Machine {
+                    skew_ms: rng.i64(-5000..5000),
+                    next_tick: i64::MAX,
+                    ..Machine::default()
+                };
+                (Sid(i64::try_from(id).unwrap_or_default()), machine)
+            })
+            .collect();
+        let clients = (0..rng.usize(2..8)).map(|_| Client::default()).collect();
+        Self {
+            rng,
+            plan,
+            now: 0,
+            seq: 0,
+            queue: BinaryHeap::new(),
+            configs: Configs::new(membership),
+            machines,
+            links: BTreeMap::new(),
+            next_link: 1,
+            next_conn: 1,
+            blocked: BTreeSet::new(),
+            clients,
+            checker: Checker::default(),
+            report: Report {
+                members: count,
+                ..Report::default()
+            },
+            acknowledged: Zxid(0),
+            calm: false,
+        }
+    }
+
+    fn say(&self, text: impl FnOnce() -> String) {
+        if self.plan.verbose {
+            println!("{:>7} {}", self.now, text());
+        }
+    }
+
+    fn at(&mut self, delay: i64, what: Happening) {
+        self.seq += 1;
+        let scheduled = Scheduled {
+            at: self.now + delay,
+            seq: self.seq,
+            what,
+        };
+        self.queue.push(scheduled);
+    }
+
+    fn delay(&mut self) -> i64 {
+        // Most messages are quick, some are not.
+        if self.rng.u8(..40) == 0 {
+            self.rng.i64(..300)
+        } else {
+            self.rng.i64(..4)
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Violation> {
+        let sids: Vec<Sid> = self.machines.keys().copied().collect();
+        for sid in &sids {
+            let delay = self.rng.i64(..500);
+            self.at(delay, Happening::Start(*sid));
+        }
+        for client in 0..self.clients.len() {
+            self.at(500, Happening::Act(client));
+        }
+        self.at(2000, Happening::Fault);
+        let end = self.plan.faults_ms;
+        self.until(end, |_| false)?;
+        self.recover();
+        let deadline = self.now + RECOVERY_MS;
+        let target = self.checker.last();
+        if !self.until(deadline, |world| world.is_well(target))? {
+            return Err(format!("liveness: {}", self.describe()));
+        }
+        self.report.delivered = self.checker.delivered_count();
+        self.report.epochs = self.checker.epoch_count();
+        Ok(())
+    }
+
+    /// All faults are over.
+    fn recover(&mut self) {
+        self.say(|| "no more faults".to_owned());
+        self.calm = true;
+        let blocked = std::mem::take(&mut self.blocked);
+        self.flush(&blocked);
+        let down: Vec<Sid> = self
+            .machines
+            .iter_mut()
+            .filter_map(|(sid, machine)| {
+                machine.slow_until = 0;
+                machine.running.is_none().then_some(*sid)
+            })
+            .collect();
+        for sid in down {
+            self.at(10, Happening::Start(sid));
+        }
+    }
+
+    /// Everyone serves, has delivered the same, and more than `target`: writes succeed.
+    fn is_well(&self, target: Zxid) -> bool {
+        let last = self.checker.last();
+        last > target
+            && self.machines.values().all(|machine| {
+                machine.serving
+                    && machine
+                        .running
+                        .as_ref()
+                        .is_some_and(|running| running.seen == last)
+            })
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!(
+            "{RECOVERY_MS} ms were not enough; last {}",
+            self.checker.last()
+        );
+        for (sid, machine) in &self.machines {
+            let state = machine.running.as_ref().map(|running| {
+                let member = &running.member;
+                format!(
+                    "{:?} seen {} log {}",
+                    member.phase(),
+                    running.seen,
+                    member.history().last()
+                )
+            });
+            text += &format!("; server {sid}: {state:?}");
+        }
+        text
+    }
+
+    fn until(&mut self, end: i64, done: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
+        while let Some(scheduled) = self.queue.pop() {
+            if scheduled.at > end {
+                self.queue.push(scheduled);
+                self.now = end;
+                return Ok(false);
+            }
+            self.now = self.now.max(scheduled.at);
+            self.happen(scheduled.what)?;
+            if done(self) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), Violation> {
+        match what {
+            Happening::Tell(sid, incarnation, event) => {
+                let Some(machine) = self.machines.get(&sid) else {
+                    return Ok(());
+                };
+                if machine.incarnation != incarnation || machine.running.is_none() {
+                    return Ok(());
+                }
+                if machine.paused_until > self.now {
+                    let delay = machine.paused_until - self.now;
+                    self.at(delay, Happening::Tell(sid, incarnation, event));
+                    return Ok(());
+                }
+                self.step(sid, Some(event))
+            }
+            Happening::Tick(sid, incarnation) => self.tick(sid, incarnation),
+            Happening::DiskDone(sid, incarnation) => self.disk_done(sid, incarnation),
+            Happening::Start(sid) => self.start(sid),
+            Happening::Act(client) => self.act(client),
+            Happening::Fault => self.fault(),
+            Happening::Heal(pairs) => {
+                for pair in &pairs {
+                    self.blocked.remove(pair);
+                }
+                self.flush(&pairs);
+                Ok(())
+            }
+        }
+    }
+
+    fn clock(&self, sid: Sid) -> Now {
+        let skew = self.machines.get(&sid).map_or(0, |machine| machine.skew_ms);
+        Now {
+            mono_ms: self.now,
+            wall_ms: 1_700_000_000_000 + self.now + skew,
+        }
+    }
+
+    fn start(&mut self, sid: Sid) -> Result<(), Violation> {
+        let now = self.clock(sid);
+        let seed = self.rng.u64(..);
+        let configs = self.configs.clone();
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return Ok(());
+        };
+        if machine.running.is_some() {
+            return Ok(());
+        }
+        machine.incarnation += 1;
+        machine.next_tick = i64::MAX;
+        machine.serving = false;
+        machine.running = Some(start(sid, &configs, &machine.disk, now, seed));
+        self.say(|| format!("server {sid} starts"));
+        self.tell_reachable(sid, true);
+        self.step(sid, None)
+    }
+
+    fn tell_reachable(&mut self, sid: Sid, reachable: bool) {
+        let others: Vec<(Sid, u64)> = self
+            .machines
+            .iter()
+            .filter(|(other, machine)| **other != sid && machine.running.is_some())
+            .map(|(other, machine)| (*other, machine.incarnation))
+            .collect();
+        for (other, incarnation) in others {
+            if self.blocked.contains(&(sid, other)) {
+                continue;
+            }
+            let delay = self.delay();
+            let event = Event::Reachable { sid, reachable };
+            self.at(delay, Happening::Tell(other, incarnation, event));
+        }
+    }
+
+    fn crash(&mut self, sid: Sid) {
+        let mut rng = self.rng.fork();
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return;
+        };
+        let Some(running) = machine.running.take() else {
+            return;
+        };
+        machine.disk.crash(&mut rng);
+        machine.serving = false;
+        machine.incarnation += 1;
+        self.report.crashes += 1;
+        let last = machine.disk.last();
+        self.say(|| format!("server {sid} crashes; its log ends at {last:?}"));
+        for conn in running.conns.into_keys() {
+            self.hear(conn, Answer::Closed);
+        }
+        let broken: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.leader == sid || link.learner == sid)
+            .map(|(id, _)| *id)
+            .collect();
+        for link in broken {
+            self.break_link(link, None);
+        }
+        self.tell_reachable(sid, false);
+    }
+
+    /// Both ends hear of it, except the one that asked for it.
+    fn break_link(&mut self, id: LinkId, by: Option<Sid>) {
+        let Some(link) = self.links.remove(&id) else {
+            return;
+        };
+        for (end, other, direction) in [
+            (link.leader, link.learner, 1),
+            (link.learner, link.leader, 0),
+        ] {
+            if Some(end) == by {
+                continue;
+            }
+            let Some(machine) = self.machines.get(&end) else {
+                continue;
+            };
+            let incarnation = machine.incarnation;
+            // What was sent before still arrives, unless the network is cut: then the silence tells.
+            if self.blocked.contains(&(other, end)) {
+                continue;
+            }
+            let delay = self.delay().max(link.last[direction] - self.now);
+            let reason = "connection lost".to_owned();
+            let event = Event::LinkDown { link: id, reason };
+            self.at(delay, Happening::Tell(end, incarnation, event));
+        }
+    }
+
+    fn tick(&mut self, sid: Sid, incarnation: u64) -> Result<(), Violation> {
+        let now = self.clock(sid);
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return Ok(());
+        };
+        if machine.incarnation != incarnation || machine.next_tick > self.now {
+            return Ok(());
+        }
+        if machine.paused_until > self.now {
+            machine.next_tick = machine.paused_until;
+            let delay = machine.paused_until - self.now;
+            self.at(delay, Happening::Tick(sid, incarnation));
+            return Ok(());
+        }
+        machine.next_tick = i64::MAX;
+        if let Some(running) = &mut machine.running {
+            // Clients of this server are heard all the time.
+            let sessions: Vec<SessionId> = running.conns.values().copied().collect();
+            for session in sessions {
+                running.member.replica_mut().touch(session, now.mono_ms);
+            }
+        }
+        self.step(sid, Some(Event::Tick))
+    }
+
+    /// One event and all that follows from it on that machine.
+    fn step(&mut self, sid: Sid, event: Option<Event>) -> Result<(), Violation> {
+        let now = self.clock(sid);
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return Ok(());
+        };
+        let Some(running) = &mut machine.running else {
+            return Ok(());
+        };
+        let mut effects = Effects::default();
+        if let Some(Event::SnapshotReceived { link, .. }) = &event
+            && !running.parked.contains_key(link)
+        {
+            return Ok(());
+        }
+        if let Some(event) = event {
+            running.member.step(event, now, &running.tree, &mut effects);
+        }
+        running.member.finish(now, &running.tree, &mut effects);
+        self.carry_out(sid, effects)?;
+        self.apply(sid)?;
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return Ok(());
+        };
+        let (incarnation, before) = (machine.incarnation, machine.next_tick);
+        if let Some(running) = &machine.running {
+            let next = running
+                .member
+                .next_tick()
+                .max(self.now + i64::from(before == self.now));
+            let next = next.max(self.now);
+            if next < machine.next_tick && next < i64::MAX {
+                machine.next_tick = next;
+                let delay = next - self.now;
+                self.at(delay, Happening::Tick(sid, incarnation));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, sid: Sid) -> Result<(), Violation> {
+        let mut answers = Answers::default();
+        let limit = self.rng.usize(1..20);
+        let Some(running) = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut()) else {
+            return Ok(());
+        };
+        while running.member.has_committed() {
+            running
+                .member
+                .apply_committed(&mut running.tree, &Nobody, &mut answers, limit);
+            let last = Zxid(running.tree.last_zxid());
+            let entries: Vec<(Zxid, Bytes)> = running
+                .member
+                .history()
+                .between(running.seen, last)
+                .cloned()
+                .collect();
+            self.checker.delivered(sid, running, &entries)?;
+            if let Some((last, _)) = entries.last() {
+                running.seen = *last;
+            }
+        }
+        if let Some(zxid) = answers.mismatch {
+            return Err(format!(
+                "digest: server {sid} differs from the leader's at {zxid}"
+            ));
+        }
+        for (conn, answer) in answers.list {
+            if let Answer::Session(session) = answer {
+                self.attach(sid, conn, session);
+            }
+            self.check_answer(conn, &answer)?;
+            self.hear(conn, answer);
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, sid: Sid, conn: ConnId, session: SessionId) {
+        let wanted = self.clients.iter().any(|c| c.at == Some((sid, conn)));
+        if let Some(running) = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut())
+            && wanted
+        {
+            running.conns.insert(conn, session);
+        }
+    }
+
+    fn carry_out(&mut self, sid: Sid, effects: Effects) -> Result<(), Violation> {
+        if !effects.log.ends.is_empty() {
+            let entries = effects.log.entries();
+            let entries = entries.map(|(zxid, bytes)| (zxid, Bytes::copy_from_slice(bytes)));
+            let task = Task::Append(entries.collect());
+            self.to_disk(sid, task);
+        }
+        for effect in effects.actions {
+            self.carry_out_one(sid, effect)?;
+        }
+        for (to, notification) in effects.votes {
+            self.send_vote(sid, to, notification);
+        }
+        for (link, packet) in effects.packets {
+            self.send(sid, link, packet);
+        }
+        Ok(())
+    }
+
+    fn send_vote(
+        &mut self,
+        from: Sid,
+        to: Sid,
+        notification: menagerie_wire::election::Notification,
+    ) {
+        let times = if self.rng.u8(..30) == 0 { 2 } else { 1 };
+        for time in 0..times {
+            let Some(machine) = self.machines.get(&to) else {
+                return;
+            };
+            let up = machine.running.is_some() && !self.blocked.contains(&(from, to));
+            let incarnation = machine.incarnation;
+            if !up || self.rng.u8(..60) == 0 {
+                continue;
+            }
+            // A connection that comes up anew repeats its last message.
+            let delay = self.delay() + time * 700;
+            let notification = notification.clone();
+            let event = Event::Vote { from, notification };
+            self.at(delay, Happening::Tell(to, incarnation, event));
+        }
+    }
+
+    fn send(&mut self, from: Sid, id: LinkId, packet: Packet) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let (to, direction) = if link.leader == from {
+            (link.learner, 0)
+        } else {
+            (link.leader, 1)
+        };
+        let event = match packet {
+            Packet::Snap(zxid) => {
+                self.report.syncs[2] += 1;
+                let running = self.machines.get(&from).and_then(|m| m.running.as_ref());
+                let snapshot = running.map(|running| {
+                    let sessions = running.member.replica().sessions().all();
+                    Snapshot::of(&running.tree, sessions)
+                });
+                let receiver = self.machines.get_mut(&to).and_then(|m| m.running.as_mut());
+                if let (Some(snapshot), Some(receiver)) = (snapshot, receiver) {
+                    receiver.parked.insert(id, snapshot);
+                }
+                Event::SnapshotReceived { link: id, zxid }
+            }
+            packet => {
+                match packet {
+                    Packet::Diff(_) => self.report.syncs[0] += 1,
+                    Packet::Trunc(_) => self.report.syncs[1] += 1,
+                    _ => {}
+                }
+                // As bytes and back: what cannot be written is not simulated.
+                let mut bytes = Vec::new();
+                packet.encode(&mut bytes);
+                let packet = Packet::decode(&bytes.into()).unwrap_or(packet);
+                Event::Packet { link: id, packet }
+            }
+        };
+        let delay = self.delay();
+        let (now, blocked) = (self.now, self.blocked.contains(&(from, to)));
+        let incarnation = self
+            .machines
+            .get(&to)
+            .map_or(0, |machine| machine.incarnation);
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        if blocked || !link.stalled[direction].is_empty() {
+            link.stalled[direction].push_back(event);
+            return;
+        }
+        let at = (now + delay).max(link.last[direction]);
+        link.last[direction] = at;
+        self.at(at - now, Happening::Tell(to, incarnation, event));
+    }
+
+    /// Sends what waited for the network.
+    fn flush(&mut self, pairs: &BTreeSet<(Sid, Sid)>) {
+        let mut ready = Vec::new();
+        for link in self.links.values_mut() {
+            for (direction, from, to) in [
+                (0, link.leader, link.learner),
+                (1, link.learner, link.leader),
+            ] {
+                if pairs.contains(&(from, to)) {
+                    link.last[direction] = link.last[direction].max(self.now);
+                    let at = link.last[direction];
+                    ready.extend(
+                        link.stalled[direction]
+                            .drain(..)
+                            .map(|event| (to, at, event)),
+                    );
+                }
+            }
+        }
+        for (to, at, event) in ready {
+            let incarnation = self
+                .machines
+                .get(&to)
+                .map_or(0, |machine| machine.incarnation);
+            let delay = at - self.now;
+            self.at(delay, Happening::Tell(to, incarnation, event));
+        }
+    }
+
+    fn carry_out_one(&mut self, sid: Sid, effect: Effect) -> Result<(), Violation> {
+        let incarnation = self
+            .machines
+            .get(&sid)
+            .map_or(0, |machine| machine.incarnation);
+        match effect {
+            Effect::Say(text) => self.say(|| format!("server {sid}: {text}")),
+            Effect::Phase(phase) => {
+                let Some(machine) = self.machines.get_mut(&sid) else {
+                    return Ok(());
+                };
+                machine.serving = phase.serving;
+                if phase.serving && phase.leader == Some(sid) {
+                    // What is committed is applied by then.
+                    let Some(running) = &mut machine.running else {
+                        return Ok(());
+                    };
+                    self.checker.phase(sid, &phase, running)?;
+                }
+                if let Some(running) = &machine.running
+                    && phase.serving
+                    && !running.member.has_committed()
+                {
+                    self.checker.digest(sid, running)?;
+                }
+            }
+            Effect::Connect { leader } => self.connect(sid, leader),
+            Effect::CloseLink { link, reason } => {
+                self.say(|| format!("server {sid} closes link {}: {reason}", link.0));
+                self.break_link(link, Some(sid));
+            }
+            Effect::CloseConns(conns) => {
+                for conn in conns {
+                    self.detach(sid, conn);
+                }
+            }
+            Effect::CloseAllConns { .. } => {
+                let at: Vec<ConnId> = self
+                    .clients
+                    .iter()
+                    .filter_map(|client| client.at.filter(|(at, _)| *at == sid))
+                    .map(|(_, conn)| conn)
+                    .collect();
+                for conn in at {
+                    self.detach(sid, conn);
+                }
+            }
+            Effect::PersistEpoch { kind, epoch } => self.to_disk(sid, Task::Epoch(kind, epoch)),
+            Effect::Truncate { zxid, reload } => {
+                let machine = self.machines.get(&sid);
+                if machine.is_some_and(|machine| machine.disk.can_truncate(zxid)) {
+                    self.to_disk(sid, Task::Truncate(zxid, reload));
+                } else {
+                    let reason = "the log does not reach back".to_owned();
+                    let event = Event::TruncateFailed { zxid, reason };
+                    self.at(1, Happening::Tell(sid, incarnation, event));
+                }
+            }
+            Effect::InstallSnapshot { link, .. } => {
+                let running = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut());
+                if let Some(snapshot) = running.and_then(|r| r.parked.remove(&link)) {
+                    self.to_disk(sid, Task::Install(snapshot));
+                }
+            }
+            Effect::AnswerPing { link, zxid } => {
+                let touched = self.machines.get(&sid).and_then(|m| m.running.as_ref());
+                let touched = touched.map(|running| {
+                    running
+                        .conns
+                        .values()
+                        .map(|session| (*session, 4000))
+                        .collect()
+                });
+                self.send(sid, link, Packet::Ping { zxid, touched });
+            }
+            Effect::SaveSnapshot => {
+                let Some(running) = self.machines.get(&sid).and_then(|m| m.running.as_ref()) else {
+                    return Ok(());
+                };
+                let sessions = running.member.replica().sessions().all();
+                let snapshot = Snapshot::of(&running.tree, sessions);
+                self.to_disk(sid, Task::Save(snapshot));
+            }
+            Effect::SessionResumed {
+                conn,
+                session,
+                timeout_ms,
+            } => {
+                if timeout_ms.is_some() {
+                    self.attach(sid, conn, session);
+                    self.hear(conn, Answer::Session(session));
+                } else {
+                    self.hear(conn, Answer::Session(SessionId(0)));
+                }
+            }
+            Effect::Dropped { conn } => self.detach(sid, conn),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn detach(&mut self, sid: Sid, conn: ConnId) {
+        if let Some(running) = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut()) {
+            running.conns.remove(&conn);
+        }
+        self.hear(conn, Answer::Closed);
+    }
+
+    fn connect(&mut self, learner: Sid, leader: Sid) {
+        let delay = self.delay() + 1;
+        let incarnation = self
+            .machines
+            .get(&learner)
+            .map_or(0, |machine| machine.incarnation);
+        let leads = self.machines.get(&leader).and_then(|m| m.running.as_ref());
+        let leads = leads.is_some_and(|running| running.member.phase().leader == Some(leader));
+        let cut =
+            self.blocked.contains(&(learner, leader)) || self.blocked.contains(&(leader, learner));
+        if !leads || cut {
+            let reason = "connection refused".to_owned();
+            let event = Event::LinkFailed { leader, reason };
+            let delay = delay + self.rng.i64(..500);
+            self.at(delay, Happening::Tell(learner, incarnation, event));
+            return;
+        }
+        let link = LinkId(self.next_link);
+        self.next_link += 1;
+        let last = [self.now + delay; 2];
+        let stalled = [VecDeque::new(), VecDeque::new()];
+        let value = Link {
+            leader,
+            learner,
+            last,
+            stalled,
+        };
+        self.links.insert(link, value);
+        let event = Event::LinkUp { leader, link };
+        self.at(delay, Happening::Tell(learner, incarnation, event));
+    }
+
+    // --- disks ---------------------------------------------------------------------------------
+
+    fn to_disk(&mut self, sid: Sid, task: Task) {
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return;
+        };
+        machine.disk.queue.push_back(task);
+        if machine.disk.queue.len() == 1 {
+            self.disk_next(sid);
+        }
+    }
+
+    fn disk_next(&mut self, sid: Sid) {
+        let Some(machine) = self.machines.get(&sid) else {
+            return;
+        };
+        let slow = machine.slow_until > self.now;
+        let incarnation = machine.incarnation;
+        let delay = if slow {
+            self.rng.i64(50..800)
+        } else {
+            self.rng.i64(..6)
+        };
+        self.at(delay, Happening::DiskDone(sid, incarnation));
+    }
+
+    fn disk_done(&mut self, sid: Sid, incarnation: u64) -> Result<(), Violation> {
+        let now = self.clock(sid);
+        let Some(machine) = self.machines.get_mut(&sid) else {
+            return Ok(());
+        };
+        if machine.incarnation != incarnation {
+            return Ok(());
+        }
+        let Some(task) = machine.disk.queue.pop_front() else {
+            return Ok(());
+        };
+        machine.disk.perform(&task);
+        let more = !machine.disk.queue.is_empty();
+        let event = match task {
+            Task::Append(entries) => entries
+                .last()
+                .map(|(zxid, _)| Event::LogDurable { zxid: *zxid }),
+            Task::Epoch(kind, epoch) => {
+                let (accepted, current) = (machine.disk.accepted, machine.disk.current);
+                let _: EpochKind = kind;
+                self.checker.epochs(sid, accepted, current)?;
+                Some(Event::EpochDurable { kind, epoch })
+            }
+            Task::Truncate(zxid, reload) => {
+                let reloaded = reload.then(|| {
+                    let restored = machine.disk.restore();
+                    if let Some(running) = &mut machine.running {
+                        running.tree = restored.tree;
+                        running.seen = Zxid(running.tree.last_zxid());
+                    }
+                    restored.sessions
+                });
+                Some(Event::Truncated { zxid, reloaded })
+            }
+            Task::Install(snapshot) => {
+                if let Some(running) = &mut machine.running {
+                    running.tree = snapshot.tree();
+                    running.seen = snapshot.zxid;
+                }
+                let (zxid, sessions) = (snapshot.zxid, snapshot.sessions);
+                Some(Event::SnapshotInstalled { zxid, sessions })
+            }
+            Task::Save(_) => Some(Event::SnapshotDone),
+        };
+        if more {
+            self.disk_next(sid);
+        }
+        let _ = now;
+        match event {
+            Some(event) => self.happen(Happening::Tell(sid, incarnation, event)),
+            None => Ok(()),
+        }
+    }
+
+    // --- clients -------------------------------------------------------------------------------
+
+    fn check_answer(&mut self, conn: ConnId, answer: &Answer) -> Result<(), Violation> {
+        let Answer::Done {
+            cxid, zxid, err, ..
+        } = answer
+        else {
+            return Ok(());
+        };
+        let of = |client: &&mut Client| client.at.is_some_and(|(_, at)| at == conn);
+        let Some(client) = self.clients.iter_mut().find(of) else {
+            return Ok(());
+        };
+        let Some(request) = client.in_flight.pop_front() else {
+            return Err(format!("FIFO: a reply to {cxid} that nobody waits for"));
+        };
+        if request.cxid != *cxid {
+            return Err(format!(
+                "FIFO: a reply to {cxid} instead of {}",
+                request.cxid
+            ));
+        }
+        if *zxid < client.last_zxid {
+            return Err(format!(
+                "session order: {zxid} behind {}, which the client has seen",
+                client.last_zxid
+            ));
+        }
+        client.last_zxid = *zxid;
+        match request.op {
+            Op::Create | Op::Write if *err == ErrorCode::Ok => {
+                if *zxid <= request.floor {
+                    return Err(format!(
+                        "linearizability: a write sent after {} was acknowledged got {zxid}",
+                        request.floor
+                    ));
+                }
+                self.acknowledged = self.acknowledged.max(*zxid);
+                self.report.acknowledged += 1;
+                self.checker.acknowledged(*zxid)?;
+            }
+            Op::Sync => client.synced_to = client.synced_to.max(request.floor),
+            Op::Read => {
+                self.report.reads += 1;
+                if *zxid < client.synced_to {
+                    return Err(format!(
+                        "sync: a read behind a sync that had to show {} shows {zxid}",
+                        client.synced_to
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, conn: ConnId, answer: Answer) {
+        let of = |client: &Client| client.at.is_some_and(|(_, at)| at == conn);
+        let Some(index) = self.clients.iter().position(of) else {
+            return;
+        };
+        let client = &mut self.clients[index];
+        match answer {
+            Answer::Session(SessionId(0)) => {
+                self.report.expired += 1;
+                *client = Client {
+                    cxid: client.cxid,
+                    ..Client::default()
+                };
+            }
+            Answer::Session(session) => {
+                client.session = Some(session);
+                client.established = true;
+            }
+            Answer::Closed => {
+                if !client.established {
+                    client.session = None;
+                }
+                client.at = None;
+                client.established = false;
+                client.in_flight.clear();
+                client.synced_to = Zxid(0);
+            }
+            Answer::Done { .. } => {}
+        }
+    }
+
+    fn act(&mut self, index: usize) -> Result<(), Violation> {
+        let delay = self.rng.i64(1..60);
+        self.at(delay, Happening::Act(index));
+        let client = &self.clients[index];
+        let Some((sid, conn)) = client.at else {
+            return self.client_connects(index);
+        };
+        if self.rng.u16(..400) == 0 {
+            // It moves to another server.
+            self.detach(sid, conn);
+            return Ok(());
+        }
+        if !client.established || client.in_flight.len() >= 4 {
+            return Ok(());
+        }
+        let Some(session) = client.session else {
+            return Ok(());
+        };
+        let key = format!("/k{}", self.rng.u8(..3));
+        let (op, code, body) = match self.rng.u8(..10) {
+            0 => {
+                let request = CreateRequest {
+                    path: Some(key.into()),
+                    data: Some(b"new"),
+                    acl: Some(vec![Acl::new(31, "world", "anyone")]),
+                    flags: i32::from(self.rng.u8(..4) == 0),
+                };
+                (Op::Create, op_code::CREATE, jute::to_vec(&request))
+            }
+            1..=5 => {
+                let data = format!("{index}-{}", client.writes);
+                let request = SetDataRequest {
+                    path: Some(key.into()),
+                    data: Some(data.as_bytes()),
+                    version: -1,
+                };
+                (Op::Write, op_code::SET_DATA, jute::to_vec(&request))
+            }
+            6 => {
+                let path = Some("/".into());
+                (Op::Sync, op_code::SYNC, jute::to_vec(&PathRequest { path }))
+            }
+            _ => {
+                let request = PathWatchRequest {
+                    path: Some(key.into()),
+                    watch: false,
+                };
+                (Op::Read, op_code::GET_DATA, jute::to_vec(&request))
+            }
+        };
+        let floor = self.acknowledged;
+        let client = &mut self.clients[index];
+        client.cxid += 1;
+        client.writes += 1;
+        let cxid = Cxid(client.cxid);
+        client.in_flight.push_back(InFlight { cxid, op, floor });
+        let request = Request {
+            conn: Some(conn),
+            session,
+            cxid,
+            op: code,
+            body: body.into(),
+            auth: std::sync::Arc::from([]),
+        };
+        self.tell(sid, Event::Request(request))
+    }
+
+    fn tell(&mut self, sid: Sid, event: Event) -> Result<(), Violation> {
+        let incarnation = self
+            .machines
+            .get(&sid)
+            .map_or(0, |machine| machine.incarnation);
+        self.happen(Happening::Tell(sid, incarnation, event))
+    }
+
+    fn client_connects(&mut self, index: usize) -> Result<(), Violation> {
+        let sids: Vec<Sid> = self.machines.keys().copied().collect();
+        let sid = sids[self.rng.usize(..sids.len())];
+        let client = &self.clients[index];
+        let Some(machine) = self.machines.get(&sid) else {
+            return Ok(());
+        };
+        let Some(running) = machine.running.as_ref().filter(|_| machine.serving) else {
+            return Ok(());
+        };
+        if machine.paused_until > self.now || client.last_zxid > Zxid(running.tree.last_zxid()) {
+            return Ok(());
+        }
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        let timeout_ms = 4000;
+        let session = client.session;
+        let client = &mut self.clients[index];
+        client.at = Some((sid, conn));
+        client.established = false;
+        let event = match session {
+            Some(session) => {
+                // The session must survive a refusal to be closed.
+                client.established = true;
+                Event::ResumeSession {
+                    conn,
+                    session,
+                    timeout_ms,
+                }
+            }
+            None => Event::OpenSession { conn, timeout_ms },
+        };
+        let resumed = session.is_some();
+        self.tell(sid, event)?;
+        let _ = resumed;
+        Ok(())
+    }
+
+    // --- faults --------------------------------------------------------------------------------
+
+    fn fault(&mut self) -> Result<(), Violation> {
+        if self.calm {
+            return Ok(());
+        }
+        let delay = self.rng.i64(50..2500);
+        self.at(delay, Happening::Fault);
+        let sids: Vec<Sid> = self.machines.keys().copied().collect();
+        let sid = sids[self.rng.usize(..sids.len())];
+        let leader = self.machines.iter().find(|(_, machine)| {
+            let leads = |running: &Running| running.member.is_established();
+            machine.running.as_ref().is_some_and(leads)
+        });
+        let leader = leader.map_or(sid, |(sid, _)| *sid);
+        match self.rng.u8(..12) {
+            0..=2 => self.crash_for_a_while(sid),
+            3 | 4 => self.crash_for_a_while(leader),
+            5 => {
+                for sid in sids {
+                    if self.rng.u8(..5) > 0 {
+                        self.crash_for_a_while(sid);
+                    }
+                }
+            }
+            6 => {
+                let until = self.now + self.rng.i64(1..PAUSE_MAX_MS);
+                if let Some(machine) = self.machines.get_mut(&sid) {
+                    machine.paused_until = until;
+                }
+                self.say(|| format!("server {sid} is paused until {until}"));
+            }
+            7 | 8 => self.partition(&sids, leader),
+            9 => {
+                let ids: Vec<LinkId> = self.links.keys().copied().collect();
+                if !ids.is_empty() {
+                    let link = ids[self.rng.usize(..ids.len())];
+                    self.say(|| format!("link {} breaks", link.0));
+                    self.break_link(link, None);
+                }
+            }
+            10 => {
+                let until = self.now + self.rng.i64(1..5000);
+                if let Some(machine) = self.machines.get_mut(&sid) {
+                    machine.slow_until = until;
+                }
+            }
+            _ => {
+                if let Some(machine) = self.machines.get_mut(&sid) {
+                    machine.skew_ms += self.rng.i64(-10_000..10_000);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn crash_for_a_while(&mut self, sid: Sid) {
+        self.crash(sid);
+        let delay = self.rng.i64(10..4000);
+        self.at(delay, Happening::Start(sid));
+    }
+
+    fn partition(&mut self, sids: &[Sid], leader: Sid) {
+        let mut pairs = BTreeSet::new();
+        let one_way = self.rng.u8(..3) == 0;
+        let side: Vec<Sid> = if self.rng.bool() {
+            vec![leader]
+        } else {
+            sids.iter().copied().filter(|_| self.rng.bool()).collect()
+        };
+        for a in sids.iter().filter(|sid| side.contains(sid)) {
+            for b in sids.iter().filter(|sid| !side.contains(sid)) {
+                pairs.insert((*a, *b));
+                if !one_way {
+                    pairs.insert((*b, *a));
+                }
+            }
+        }
+        self.say(|| format!("{side:?} cut off{}", if one_way { " one way" } else { "" }));
+        self.blocked.extend(pairs.iter().copied());
+        let delay = self.rng.i64(50..(30 * TICK_MS));
+        self.at(delay, Happening::Heal(pairs));
+    }
+}
