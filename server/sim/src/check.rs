@@ -16,85 +16,68 @@ pub type Violation = String;
 /// What all members together have delivered.
 #[derive(Debug, Default)]
 pub struct Checker {
-    /// Every transaction that some member has delivered, and the tree's digest behind it.
-    order: BTreeMap<Zxid, (Bytes, u64)>,
+    /// Every transaction that some member has delivered, in order, and the tree's digest behind it
+    /// where it is known.
+    order: Vec<(Zxid, Bytes, Option<u64>)>,
     /// Who was established in which epoch.
     leaders: BTreeMap<i64, Sid>,
     /// Epochs on each member's disk.
     epochs: BTreeMap<Sid, (i64, i64)>,
-    /// The highest zxid that a client was told of as written.
-    acknowledged: Zxid,
 }
 
 impl Checker {
-    /// A member has applied entries, in order.
+    /// A member has what is in its tree as committed, from index `from` on for the first time.
     ///
     /// # Errors
-    /// When they are not those that others have delivered.
-    pub fn delivered(
-        &mut self,
-        sid: Sid,
-        node: &Running,
-        entries: &[(Zxid, Bytes)],
-    ) -> Result<(), Violation> {
-        let before = node.seen;
-        let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) else {
-            return Ok(());
-        };
-        let known: Vec<_> = self.order.range(Zxid(before.0 + 1)..=*last).collect();
-        for (at, (zxid, bytes)) in entries.iter().enumerate() {
-            match known.get(at) {
-                Some((other, (expected, _))) if *other != zxid || expected != bytes => {
+    /// When it is not what others have delivered.
+    pub fn delivered(&mut self, sid: Sid, node: &Running, from: usize) -> Result<(), Violation> {
+        for (at, (zxid, bytes)) in node.lineage.iter().enumerate().skip(from) {
+            match self.order.get(at) {
+                Some((other, expected, _)) if other != zxid || expected != bytes => {
                     return Err(format!(
-                        "prefix agreement: server {sid} delivered {zxid} where another delivered \
-                         {other}"
+                        "prefix agreement: transaction {at} of server {sid} is {zxid}, that of \
+                         others is {other}"
                     ));
                 }
                 Some(_) => {}
-                None if self
-                    .order
-                    .keys()
-                    .next_back()
-                    .is_some_and(|last| last >= zxid) =>
-                {
-                    return Err(format!(
-                        "total order: server {sid} delivered {zxid}, which nobody else did, before \
-                         others that were delivered (from {first} on)"
-                    ));
+                None => {
+                    if self.order.last().is_some_and(|(last, ..)| last >= zxid) {
+                        return Err(format!("primary order: server {sid} delivered {zxid} late"));
+                    }
+                    self.order.push((*zxid, bytes.clone(), None));
                 }
-                None => {}
             }
         }
-        if known.len() > entries.len() {
-            return Err(format!(
-                "prefix agreement: server {sid} left out transactions between {before} and {last}"
-            ));
-        }
+        self.digest(sid, node)
+    }
+
+    /// The tree is that of its last transaction.
+    ///
+    /// # Errors
+    /// When it is not.
+    fn digest(&mut self, sid: Sid, node: &Running) -> Result<(), Violation> {
         let digest = node.tree.digest();
-        match self.order.get(last) {
-            Some((_, expected)) if *expected != 0 && *expected != digest => {
-                return Err(format!("equal digests: server {sid} differs behind {last}"));
-            }
-            _ => {}
-        }
-        for (zxid, bytes) in entries {
-            let digest = if zxid == last { digest } else { 0 };
-            let entry = self.order.entry(*zxid).or_insert((bytes.clone(), 0));
-            if entry.1 == 0 {
-                entry.1 = digest;
-            }
+        let Some((zxid, _, expected)) = node
+            .lineage
+            .len()
+            .checked_sub(1)
+            .and_then(|last| self.order.get_mut(last))
+        else {
+            return Ok(());
+        };
+        if *expected.get_or_insert(digest) != digest {
+            return Err(format!(
+                "equal digests: the tree of server {sid} at {zxid} is another"
+            ));
         }
         Ok(())
     }
 
-    /// A member does something else from now on.
+    /// A member serves from now on.
     ///
     /// # Errors
-    /// When two lead the same epoch, or one serves with less than was committed.
-    pub fn phase(&mut self, sid: Sid, phase: &Phase, node: &Running) -> Result<(), Violation> {
-        if !phase.serving {
-            return Ok(());
-        }
+    /// When two lead the same epoch, or one leads with less than was committed.
+    pub fn serves(&mut self, sid: Sid, phase: &Phase, node: &Running) -> Result<(), Violation> {
         if phase.state == ServerState::Leading {
             let leader = *self.leaders.entry(phase.epoch).or_insert(sid);
             if leader != sid {
@@ -103,36 +86,15 @@ impl Checker {
                     phase.epoch
                 ));
             }
-            if let Some(lost) = self
-                .order
-                .keys()
-                .next_back()
-                .filter(|last| **last > node.seen)
-            {
+            if let Some((lost, ..)) = self.order.get(node.lineage.len()) {
                 return Err(format!(
                     "leader completeness: server {sid} leads epoch {} without {lost}, which was \
-                     committed; it has {}",
-                    phase.epoch, node.seen
+                     committed",
+                    phase.epoch
                 ));
             }
         }
-        Ok(())
-    }
-
-    /// The tree of a member that serves is that of its last transaction.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn digest(&self, sid: Sid, node: &Running) -> Result<(), Violation> {
-        let last = self.order.range(..=node.seen).next_back();
-        match last {
-            Some((zxid, (_, expected))) if *expected != 0 && *expected != node.tree.digest() => {
-                Err(format!(
-                    "equal digests: server {sid} serves a tree that is not that of {zxid}"
-                ))
-            }
-            _ => Ok(()),
-        }
+        self.delivered(sid, node, 0)
     }
 
     /// An epoch has reached a disk.
@@ -157,25 +119,28 @@ impl Checker {
     ///
     /// # Errors
     /// When nobody has delivered it.
-    pub fn acknowledged(&mut self, zxid: Zxid) -> Result<(), Violation> {
-        if !self.order.contains_key(&zxid) {
-            return Err(format!(
+    pub fn acknowledged(&self, zxid: Zxid) -> Result<(), Violation> {
+        let found = self.order.binary_search_by_key(&zxid, |(zxid, ..)| *zxid);
+        match found {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!(
                 "durability: {zxid} was acknowledged but never delivered"
-            ));
+            )),
         }
-        self.acknowledged = self.acknowledged.max(zxid);
-        Ok(())
     }
 
     /// The last transaction that was delivered.
     #[must_use]
     pub fn last(&self) -> Zxid {
-        self.order.keys().next_back().copied().unwrap_or_default()
+        self.order
+            .last()
+            .map(|(zxid, ..)| *zxid)
+            .unwrap_or_default()
     }
 
     /// How many transactions were delivered.
     #[must_use]
-    pub fn delivered_count(&self) -> usize {
+    pub const fn delivered_count(&self) -> usize {
         self.order.len()
     }
 

@@ -20,12 +20,14 @@ pub struct Snapshot {
     nodes: Vec<(String, Option<Vec<u8>>, i64, StatPersisted)>,
     /// The sessions with their time-outs.
     pub sessions: Vec<(SessionId, i32)>,
+    /// The transactions that made it, for the checker.
+    pub lineage: Vec<(Zxid, Bytes)>,
 }
 
 impl Snapshot {
     /// Takes one.
     #[must_use]
-    pub fn of(tree: &Tree, sessions: Vec<(SessionId, i32)>) -> Self {
+    pub fn of(tree: &Tree, sessions: Vec<(SessionId, i32)>, lineage: Vec<(Zxid, Bytes)>) -> Self {
         let owned = |acl: Acl<'_>| {
             let (scheme, id) = (
                 acl.id.scheme.unwrap_or_default(),
@@ -48,6 +50,7 @@ impl Snapshot {
             acls: acls.collect(),
             nodes,
             sessions,
+            lineage,
         }
     }
 
@@ -94,6 +97,8 @@ pub struct Restored {
     pub sessions: Vec<(SessionId, i32)>,
     /// The end of the log.
     pub recent: Vec<(Zxid, Bytes)>,
+    /// The transactions that made the tree.
+    pub lineage: Vec<(Zxid, Bytes)>,
 }
 
 /// A disk.
@@ -184,7 +189,13 @@ impl Disk {
             None => (Tree::new(TreeOptions::default()), Vec::new()),
         };
         let from = Zxid(tree.last_zxid());
-        for (_, bytes) in self.log.iter().filter(|(zxid, _)| *zxid > from) {
+        let before = self
+            .snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.lineage.clone());
+        let mut lineage = before.unwrap_or_default();
+        for (zxid, bytes) in self.log.iter().filter(|(zxid, _)| *zxid > from) {
+            lineage.push((*zxid, bytes.clone()));
             let Ok(logged) = LoggedTxn::decode(bytes) else {
                 panic!("an entry of the log cannot be read");
             };
@@ -207,6 +218,7 @@ impl Disk {
             tree,
             sessions,
             recent: self.log[keep..].to_vec(),
+            lineage,
         }
     }
 }

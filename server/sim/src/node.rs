@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use menagerie_core::acl::AuthConfig;
 use menagerie_core::effect::{Body, Deliver, Fired, Reply};
 use menagerie_core::election::ElectionConfig;
@@ -33,8 +34,8 @@ pub struct Running {
     pub tree: Tree,
     /// Snapshots that came from a leader and are not installed.
     pub parked: BTreeMap<LinkId, Snapshot>,
-    /// Up to where the checker has seen what it applied.
-    pub seen: Zxid,
+    /// The transactions that made the tree.
+    pub lineage: Vec<(Zxid, Bytes)>,
     /// Sessions of its clients, by connection.
     pub conns: BTreeMap<ConnId, SessionId>,
 }
@@ -90,7 +91,7 @@ pub fn start(me: Sid, configs: &Configs, disk: &Disk, now: Now, seed: u64) -> Ru
     );
     Running {
         member,
-        seen: Zxid(restored.tree.last_zxid()),
+        lineage: restored.lineage,
         tree: restored.tree,
         parked: BTreeMap::new(),
         conns: BTreeMap::new(),

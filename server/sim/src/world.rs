@@ -253,16 +253,16 @@ impl World {
     fn delay(&mut self) -> i64 {
         // Most messages are quick, some are not.
         if self.rng.u8(..40) == 0 {
-            self.rng.i64(..300)
+            self.rng.i64(0..300)
         } else {
-            self.rng.i64(..4)
+            self.rng.i64(0..4)
         }
     }
 
     fn run(&mut self) -> Result<(), Violation> {
         let sids: Vec<Sid> = self.machines.keys().copied().collect();
         for sid in &sids {
-            let delay = self.rng.i64(..500);
+            let delay = self.rng.i64(0..500);
             self.at(delay, Happening::Start(*sid));
         }
         for client in 0..self.clients.len() {
@@ -310,7 +310,8 @@ impl World {
                     && machine
                         .running
                         .as_ref()
-                        .is_some_and(|running| running.seen == last)
+                        .and_then(|running| running.lineage.last())
+                        .is_some_and(|(zxid, _)| *zxid == last)
             })
     }
 
@@ -325,7 +326,7 @@ impl World {
                 format!(
                     "{:?} seen {} log {}",
                     member.phase(),
-                    running.seen,
+                    running.lineage.len(),
                     member.history().last()
                 )
             });
@@ -556,17 +557,12 @@ impl World {
             running
                 .member
                 .apply_committed(&mut running.tree, &Nobody, &mut answers, limit);
+            let from = running.lineage.len();
+            let before = running.lineage.last().map_or(Zxid(0), |(zxid, _)| *zxid);
             let last = Zxid(running.tree.last_zxid());
-            let entries: Vec<(Zxid, Bytes)> = running
-                .member
-                .history()
-                .between(running.seen, last)
-                .cloned()
-                .collect();
-            self.checker.delivered(sid, running, &entries)?;
-            if let Some((last, _)) = entries.last() {
-                running.seen = *last;
-            }
+            let entries = running.member.history().between(before, last);
+            running.lineage.extend(entries.cloned());
+            self.checker.delivered(sid, running, from)?;
         }
         if let Some(zxid) = answers.mismatch {
             return Err(format!(
@@ -650,7 +646,7 @@ impl World {
                 let running = self.machines.get(&from).and_then(|m| m.running.as_ref());
                 let snapshot = running.map(|running| {
                     let sessions = running.member.replica().sessions().all();
-                    Snapshot::of(&running.tree, sessions)
+                    Snapshot::of(&running.tree, sessions, running.lineage.clone())
                 });
                 let receiver = self.machines.get_mut(&to).and_then(|m| m.running.as_mut());
                 if let (Some(snapshot), Some(receiver)) = (snapshot, receiver) {
@@ -730,18 +726,10 @@ impl World {
                     return Ok(());
                 };
                 machine.serving = phase.serving;
-                if phase.serving && phase.leader == Some(sid) {
-                    // What is committed is applied by then.
-                    let Some(running) = &mut machine.running else {
-                        return Ok(());
-                    };
-                    self.checker.phase(sid, &phase, running)?;
-                }
                 if let Some(running) = &machine.running
                     && phase.serving
-                    && !running.member.has_committed()
                 {
-                    self.checker.digest(sid, running)?;
+                    self.checker.serves(sid, &phase, running)?;
                 }
             }
             Effect::Connect { leader } => self.connect(sid, leader),
@@ -798,7 +786,7 @@ impl World {
                     return Ok(());
                 };
                 let sessions = running.member.replica().sessions().all();
-                let snapshot = Snapshot::of(&running.tree, sessions);
+                let snapshot = Snapshot::of(&running.tree, sessions, running.lineage.clone());
                 self.to_disk(sid, Task::Save(snapshot));
             }
             Effect::SessionResumed {
@@ -839,7 +827,7 @@ impl World {
         if !leads || cut {
             let reason = "connection refused".to_owned();
             let event = Event::LinkFailed { leader, reason };
-            let delay = delay + self.rng.i64(..500);
+            let delay = delay + self.rng.i64(0..500);
             self.at(delay, Happening::Tell(learner, incarnation, event));
             return;
         }
@@ -879,7 +867,7 @@ impl World {
         let delay = if slow {
             self.rng.i64(50..800)
         } else {
-            self.rng.i64(..6)
+            self.rng.i64(0..6)
         };
         self.at(delay, Happening::DiskDone(sid, incarnation));
     }
@@ -912,7 +900,7 @@ impl World {
                     let restored = machine.disk.restore();
                     if let Some(running) = &mut machine.running {
                         running.tree = restored.tree;
-                        running.seen = Zxid(running.tree.last_zxid());
+                        running.lineage = restored.lineage;
                     }
                     restored.sessions
                 });
@@ -921,7 +909,7 @@ impl World {
             Task::Install(snapshot) => {
                 if let Some(running) = &mut machine.running {
                     running.tree = snapshot.tree();
-                    running.seen = snapshot.zxid;
+                    running.lineage.clone_from(&snapshot.lineage);
                 }
                 let (zxid, sessions) = (snapshot.zxid, snapshot.sessions);
                 Some(Event::SnapshotInstalled { zxid, sessions })
