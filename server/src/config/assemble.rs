@@ -2,6 +2,9 @@
 //! with. Must not decide a value.
 
 use menagerie_core::acl::AuthConfig;
+use menagerie_core::election::ElectionConfig;
+use menagerie_core::ids::Sid;
+use menagerie_core::member::MemberConfig;
 use menagerie_core::processor::prep::PrepConfig;
 use menagerie_core::reaper::ReaperConfig;
 use menagerie_core::replica::ReplicaConfig;
@@ -51,6 +54,25 @@ impl Config {
         }
     }
 
+    /// Settings of a member of an ensemble.
+    #[must_use]
+    pub fn member_config(&self, me: i64) -> MemberConfig {
+        let quorum = &self.quorum;
+        MemberConfig {
+            me: Sid(me),
+            tick_ms: self.tick_time_ms,
+            init_limit: quorum.init_limit,
+            sync_limit: quorum.sync_limit,
+            commit_log_count: usize::try_from(quorum.commit_log_count).unwrap_or_default(),
+            force_snapshot_sync: quorum.force_snapshot_sync,
+            election: ElectionConfig {
+                min_interval_ms: quorum.min_notification_interval_ms,
+                max_interval_ms: quorum.max_notification_interval_ms,
+                ..ElectionConfig::default()
+            },
+        }
+    }
+
     /// Settings of the replica. `seed` differs from process to process.
     #[must_use]
     pub fn replica_config(&self, seed: u64) -> ReplicaConfig {
@@ -63,8 +85,8 @@ impl Config {
                 hash_seed: seed,
             },
             tick_ms: self.tick_time_ms,
-            server_id: STANDALONE_ID,
-            alone: true,
+            server_id: self.ensemble.as_ref().map_or(STANDALONE_ID, |e| e.me),
+            alone: self.ensemble.is_none(),
             reaper: ReaperConfig {
                 check_interval_ms: self.container_check_interval_ms,
                 max_per_minute: self.container_max_per_minute,

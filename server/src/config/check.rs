@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use menagerie_wire::text::cfg::{Role, ServerSpec};
+use menagerie_wire::text::cfg::{Members, Role, ServerSpec};
 
 use super::error::{ConfigError, Origin, Severity, Warning};
 use super::load::read_properties;
-use super::settings::Config;
-
-const NO_ENSEMBLE: &str = "ensembles are not in this version; keep one server line or none";
+use super::settings::{Config, Ensemble};
 
 impl Config {
     /// Checks the settings against each other and takes over what the list of servers and `myid`
@@ -204,7 +202,7 @@ impl Config {
             };
             if let Some(id) = key.strip_prefix("server.") {
                 servers.extend([server(&key, id, &value, origin)?]);
-            } else if !key.starts_with("group") && !key.starts_with("weight") {
+            } else if !key.starts_with("group") && !key.starts_with("weight") && key != "version" {
                 let allowed = "server.N, group.N and weight.N in this file".to_owned();
                 return Err(ConfigError::Invalid {
                     origin,
@@ -240,7 +238,7 @@ impl Config {
 
     /// Source: `QuorumPeerConfig.parseDynamicConfig` and `isDistributed`.
     fn check_servers(
-        &self,
+        &mut self,
         servers: &BTreeMap<i64, ServerSpec>,
         warnings: &mut Vec<Warning>,
     ) -> Result<(), ConfigError> {
@@ -249,13 +247,14 @@ impl Config {
             .filter(|spec| spec.role == Role::Participant)
             .count();
         let observing = servers.len() - voting;
-        let keys: Vec<&str> = self
+        let keys: Vec<String> = self
             .origins
             .keys()
-            .map(String::as_str)
             .filter(|key| key.starts_with("server.") || *key == "dynamicConfigFile")
-            .chain(["standaloneEnabled"])
+            .cloned()
+            .chain(["standaloneEnabled".to_owned()])
             .collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         if voting == 0 && !self.standalone_enabled {
             let reason = "standaloneEnabled is false, so there must be a participant".to_owned();
             return Err(self.conflict(&keys, reason));
@@ -265,16 +264,7 @@ impl Config {
             return Err(self.conflict(&keys, reason));
         }
         if voting > 1 || !self.standalone_enabled {
-            let reason = format!("{} servers are configured: {NO_ENSEMBLE}", servers.len());
-            let reason = if servers.len() == 1 {
-                format!(
-                    "standaloneEnabled=false asks for an ensemble of one: {NO_ENSEMBLE}, and \
-                         leave standaloneEnabled at true"
-                )
-            } else {
-                reason
-            };
-            return Err(self.conflict(&keys, reason));
+            return self.check_ensemble(servers, &keys, warnings);
         }
         if voting == 1 {
             warnings.push(Warning {
@@ -285,6 +275,90 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// Source: `QuorumPeerConfig.parseDynamicConfig`, `setupMyId`, `setupPeerType`.
+    fn check_ensemble(
+        &mut self,
+        servers: &BTreeMap<i64, ServerSpec>,
+        keys: &[&str],
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), ConfigError> {
+        let Some(me) = self.my_id else {
+            return Err(ConfigError::Missing {
+                path: Some(self.data_dir.join("myid")),
+                key: "myid",
+                reason: "a member of an ensemble has its number in that file",
+            });
+        };
+        let Some(mine) = servers.get(&me) else {
+            let reason = format!("myid says that this is server {me}, which is not among them");
+            return Err(self.conflict(keys, reason));
+        };
+        for (key, value) in [
+            ("initLimit", self.quorum.init_limit),
+            ("syncLimit", self.quorum.sync_limit),
+        ] {
+            if value == 0 {
+                let reason = "an ensemble needs it, above 0";
+                return Err(self.missing(key, reason));
+            }
+        }
+        if let Some((id, spec)) = servers.iter().find(|(_, spec)| spec.addresses.len() > 1) {
+            let count = spec.addresses.len();
+            warnings.push(Warning {
+                severity: Severity::Notice,
+                origin: None,
+                key: format!("server.{id}"),
+                message: format!("{count} addresses; they are tried one after the other"),
+            });
+        }
+        let said = self.quorum.peer_is_observer;
+        let observes = mine.role == Role::Observer;
+        if said.is_some_and(|observer| observer != observes) {
+            let is = if observes { "an observer" } else { "a participant" };
+            warnings.push(Warning {
+                severity: Severity::Warning,
+                origin: self.origin("peerType").cloned(),
+                key: "peerType".to_owned(),
+                message: format!("the server lines say that this is {is}; they hold"),
+            });
+        }
+        let members = self.read_members(servers, keys)?;
+        self.ensemble = Some(Ensemble { me, members });
+        Ok(())
+    }
+
+    fn read_members(
+        &self,
+        servers: &BTreeMap<i64, ServerSpec>,
+        keys: &[&str],
+    ) -> Result<Members, ConfigError> {
+        let mut text = String::new();
+        if let Some(path) = &self.dynamic_config_file {
+            for (_, key, value) in read_properties(path)? {
+                text += &format!("{key}={value}\n");
+            }
+        } else {
+            for (key, value) in &self.groups {
+                text += &format!("{key}={value}\n");
+            }
+        }
+        for (id, spec) in servers {
+            text += &format!("server.{id}={spec}\n");
+        }
+        let version = self
+            .dynamic_config_file
+            .as_ref()
+            .and_then(|path| path.extension()?.to_str())
+            .and_then(|version| i64::from_str_radix(version, 16).ok());
+        match Members::parse_dynamic(&text) {
+            Ok(members) => Ok(Members {
+                version: members.version.or(version),
+                ..members
+            }),
+            Err(error) => Err(self.conflict(keys, error.to_string())),
+        }
     }
 
     /// Source: `QuorumPeerConfig.setupClientPort` — the client address in this server's own line

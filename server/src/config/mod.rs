@@ -23,4 +23,4 @@ mod tests;
 pub use error::{ConfigError, Origin, Severity, Warning};
 pub use keys::{DOCUMENTED_NAMES, KeySpec, Property, SECTIONS, Section, Status, keys, lookup};
 pub use markdown::{markdown_table, with_table};
-pub use settings::{Config, ConnectionThrottle, Secret};
+pub use settings::{Config, ConnectionThrottle, Ensemble, QuorumSettings, Secret};

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use menagerie_core::acl::DigestAlg;
 use menagerie_storage::snapshot::Compression;
 
+use menagerie_wire::text::cfg::{Members, Role};
+
 use super::error::Origin;
 
 /// A value that no message and no log may show.
@@ -210,6 +212,12 @@ pub struct Config {
 
     /// The `server.N` lines, by the text after the dot.
     pub servers: BTreeMap<String, String>,
+    /// The `group.N` and `weight.N` lines, by their whole key.
+    pub groups: BTreeMap<String, String>,
+    /// What the servers have in common as an ensemble.
+    pub quorum: QuorumSettings,
+    /// The ensemble, unless this server stands alone; set by [`Config::complete`].
+    pub ensemble: Option<Ensemble>,
     /// The file that holds the `server.N` lines instead.
     pub dynamic_config_file: Option<PathBuf>,
     /// The number in `dataDir/myid`, if there is one.
@@ -228,6 +236,66 @@ pub struct Config {
     pub(crate) quorum_auth: QuorumAuth,
     /// Where each setting that was given was written, by the key's table name.
     pub(crate) origins: BTreeMap<String, Origin>,
+}
+
+/// Settings of an ensemble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumSettings {
+    /// Ticks that a learner has to connect and synchronise.
+    pub init_limit: i64,
+    /// Ticks without a sign of life.
+    pub sync_limit: i64,
+    /// Ticks to connect to the leader; 0 takes `initLimit`.
+    pub connect_to_leader_limit: i64,
+    /// What `peerType` says, if it says anything.
+    pub peer_is_observer: Option<bool>,
+    /// Whether the ports between servers listen on every address.
+    pub listen_on_all_ips: bool,
+    /// Milliseconds to connect for an election.
+    pub cnx_timeout_ms: i64,
+    /// TCP keep-alive between servers.
+    pub tcp_keep_alive: bool,
+    /// Committed transactions kept for learners.
+    pub commit_log_count: i64,
+    /// Whether learners get snapshots only.
+    pub force_snapshot_sync: bool,
+    /// Milliseconds before votes are sent again for the first time.
+    pub min_notification_interval_ms: i64,
+    /// Milliseconds between votes at most.
+    pub max_notification_interval_ms: i64,
+    /// Milliseconds between attempts to connect to the leader.
+    pub connect_delay_ms: i64,
+    /// Whether the leader serves clients.
+    pub leader_serves: bool,
+}
+
+impl Default for QuorumSettings {
+    fn default() -> Self {
+        Self {
+            init_limit: 0,
+            sync_limit: 0,
+            connect_to_leader_limit: 0,
+            peer_is_observer: None,
+            listen_on_all_ips: false,
+            cnx_timeout_ms: 5000,
+            tcp_keep_alive: false,
+            commit_log_count: 500,
+            force_snapshot_sync: false,
+            min_notification_interval_ms: 200,
+            max_notification_interval_ms: 60_000,
+            connect_delay_ms: 100,
+            leader_serves: true,
+        }
+    }
+}
+
+/// The ensemble that this server belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ensemble {
+    /// This server's number.
+    pub me: i64,
+    /// Its members.
+    pub members: Members,
 }
 
 /// Settings whose default follows from others, as far as they were given.
@@ -330,6 +398,9 @@ impl Config {
             reconfig_enabled: false,
             standalone_enabled: true,
             servers: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            quorum: QuorumSettings::default(),
+            ensemble: None,
             dynamic_config_file: None,
             my_id: None,
             file: None,
@@ -426,7 +497,7 @@ impl Config {
         format!(
             "clientPort={client_port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_dir_size}\n\
              dataLogDir={}\ndataLogSize={log_dir_size}\ntickTime={}\nmaxClientCnxns={}\n\
-             minSessionTimeout={}\nmaxSessionTimeout={}\nclientPortListenBacklog={}\nserverId=0\n",
+             minSessionTimeout={}\nmaxSessionTimeout={}\nclientPortListenBacklog={}\nserverId={}\n{}",
             absolute(&self.snapshot_files_dir()).display(),
             absolute(&self.log_files_dir()).display(),
             self.tick_time_ms,
@@ -434,6 +505,33 @@ impl Config {
             self.min_session_timeout_ms,
             self.max_session_timeout_ms,
             self.client_port_listen_backlog,
+            self.ensemble.as_ref().map_or(0, |ensemble| ensemble.me),
+            self.ensemble_text()
+        )
+    }
+
+    /// What `conf` says of an ensemble. Source: `QuorumPeer`'s part of `ConfCommand`.
+    fn ensemble_text(&self) -> String {
+        let Some(ensemble) = &self.ensemble else {
+            return String::new();
+        };
+        let quorum = &self.quorum;
+        let Some(mine) = ensemble.members.servers.get(&ensemble.me) else {
+            return String::new();
+        };
+        let ports = mine.addresses.first();
+        let role = match mine.role {
+            Role::Participant => 0,
+            Role::Observer => 1,
+        };
+        format!(
+            "initLimit={}\nsyncLimit={}\nelectionAlg=3\nelectionPort={}\nquorumPort={}\n\
+             peerType={role}\nmembership: \n{}",
+            quorum.init_limit,
+            quorum.sync_limit,
+            ports.map_or(0, |address| address.election_port),
+            ports.map_or(0, |address| address.port),
+            ensemble.members
         )
     }
 }

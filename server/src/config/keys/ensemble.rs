@@ -4,13 +4,22 @@
 use std::path::PathBuf;
 
 use super::{KeySpec, key, silent, unused_bool, unused_i32};
-use crate::config::value::{Refused, Taken, strict_bool};
+use crate::config::Config;
+use crate::config::value::{
+    Applied, Refused, Taken, lenient_bool, lenient_long, strict_bool, strict_int,
+};
+
+/// A line about votes; what is wrong with it shows when all lines are known.
+fn take_group(config: &mut Config, key: &str, value: &str) -> Applied {
+    config.groups.insert(key.to_owned(), value.to_owned());
+    Ok(Taken::Exactly)
+}
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
         "server.*",
         "",
-        "A server of the ensemble; one line means this server alone, more are not in this version.",
+        "A server of the ensemble; one line means this server alone.",
         |c, k, v| {
             let id = k.strip_prefix("server.").unwrap_or(k);
             c.servers.insert(id.to_owned(), v.to_owned());
@@ -46,13 +55,11 @@ pub(super) const KEYS: &[KeySpec] = &[
         "group.*",
         "",
         "A group of servers that votes together.",
-        silent,
+        take_group,
     )
-    .file_only()
-    .ensemble(),
-    key("weight.*", "", "The weight of a server's vote.", silent)
-        .file_only()
-        .ensemble(),
+    .file_only(),
+    key("weight.*", "", "The weight of a server's vote.", take_group)
+        .file_only(),
     key(
         "version",
         "",
@@ -68,26 +75,23 @@ pub(super) const KEYS: &[KeySpec] = &[
         "initLimit",
         "",
         "Ticks a follower has to connect and synchronise.",
-        unused_i32,
+        |c, _, v| strict_int(v, 0, i32::MAX, &mut c.quorum.init_limit),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "syncLimit",
         "",
         "Ticks a follower may lag behind.",
-        unused_i32,
+        |c, _, v| strict_int(v, 0, i32::MAX, &mut c.quorum.sync_limit),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "connectToLearnerMasterLimit",
         "",
         "Ticks to connect to the leader.",
-        unused_i32,
+        |c, _, v| strict_int(v, 0, i32::MAX, &mut c.quorum.connect_to_leader_limit),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "electionAlg",
         "3",
@@ -105,23 +109,23 @@ pub(super) const KEYS: &[KeySpec] = &[
         "peerType",
         "participant",
         "participant or observer.",
-        |_, _, v| {
-            if v.eq_ignore_ascii_case("participant") || v.eq_ignore_ascii_case("observer") {
+        |c, _, v| {
+            let observer = v.eq_ignore_ascii_case("observer");
+            if observer || v.eq_ignore_ascii_case("participant") {
+                c.quorum.peer_is_observer = Some(observer);
                 return Ok(Taken::Exactly);
             }
             Err(Refused::Invalid("participant or observer".into()))
         },
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "quorumListenOnAllIPs",
         "false",
         "Servers listen on every address.",
-        unused_bool,
+        |c, _, v| strict_bool(v, &mut c.quorum.listen_on_all_ips),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "observerMasterPort",
         "0",
@@ -178,14 +182,16 @@ pub(super) const KEYS: &[KeySpec] = &[
     )
     .file_only()
     .ensemble(),
-    key("leaderServes", "yes", "The leader accepts clients.", silent).ensemble(),
+    key("leaderServes", "yes", "The leader accepts clients.", |c, _, v| {
+            c.quorum.leader_serves = v == "yes";
+            Ok(Taken::Exactly)
+        }),
     key(
         "cnxTimeout",
         "5000",
         "Milliseconds to connect for an election.",
-        silent,
-    )
-    .ensemble(),
+        |c, _, v| lenient_long(v, 1, &mut c.quorum.cnx_timeout_ms),
+    ),
     key(
         "quorumCnxnTimeoutMs",
         "-1",
@@ -204,16 +210,14 @@ pub(super) const KEYS: &[KeySpec] = &[
         "tcpKeepAlive",
         "false",
         "TCP keep-alive between servers.",
-        silent,
-    )
-    .ensemble(),
+        |c, _, v| lenient_bool(v, &mut c.quorum.tcp_keep_alive),
+    ),
     key(
         "commitLogCount",
         "500",
         "Transactions kept for followers.",
-        silent,
-    )
-    .ensemble(),
+        |c, _, v| lenient_long(v, 1, &mut c.quorum.commit_log_count),
+    ),
     key(
         "snapshotSizeFactor",
         "0.33",
@@ -225,18 +229,27 @@ pub(super) const KEYS: &[KeySpec] = &[
         "forceSnapshotSync",
         "false",
         "Followers get snapshots only.",
-        silent,
-    )
-    .ensemble(),
-    key("fastleader.*", "", "Waiting times of the election.", silent).ensemble(),
+        |c, _, v| lenient_bool(v, &mut c.quorum.force_snapshot_sync),
+    ),
+    key(
+        "fastleader.minNotificationInterval",
+        "200",
+        "Milliseconds before votes are sent again; doubled each time.",
+        |c, _, v| lenient_long(v, 1, &mut c.quorum.min_notification_interval_ms),
+    ),
+    key(
+        "fastleader.maxNotificationInterval",
+        "60000",
+        "Milliseconds between votes at most.",
+        |c, _, v| lenient_long(v, 1, &mut c.quorum.max_notification_interval_ms),
+    ),
     key("leader.*", "", "Limits of the leader.", silent).ensemble(),
     key(
         "leaderConnectDelayDuringRetryMs",
         "100",
         "Pause between attempts.",
-        silent,
-    )
-    .ensemble(),
+        |c, _, v| lenient_long(v, 0, &mut c.quorum.connect_delay_ms),
+    ),
     key("learner.*", "", "How learners send and close.", silent).ensemble(),
     key("follower.*", "", "How followers pass requests on.", silent).ensemble(),
     key("observer.*", "", "How observers reconnect.", silent).ensemble(),

@@ -198,6 +198,36 @@ fn load(stream: impl Read, path: &Path, sink: &mut impl SnapshotSink) -> Result<
     source.tail(sink)
 }
 
+/// What ends a snapshot that comes from a leader. Source: `LearnerHandler.run`.
+pub const STREAM_SIGNATURE: &[u8] = b"BenWasHere";
+
+/// Reads a snapshot as a leader sends it: without file header, checksums and digest, but with a
+/// signature at its end. Returns the bytes that were read beyond it.
+///
+/// # Errors
+/// When the stream ends, is no snapshot, or `sink` refuses a node.
+pub fn load_stream(
+    stream: impl Read,
+    name: &str,
+    sink: &mut impl SnapshotSink,
+) -> Result<Vec<u8>, StorageError> {
+    let mut source = Source {
+        window: Window::new(stream),
+        path: Path::new(name),
+        checksum: Adler32::new(),
+        offset: 0,
+    };
+    source.sessions(sink)?;
+    source.acls(sink)?;
+    source.nodes(sink)?;
+    let len = source.buffer_len(0)?.unwrap_or(0);
+    if source.window.bytes().get(4..4 + len) != Some(STREAM_SIGNATURE) {
+        return Err(source.corrupt("it does not end with its signature"));
+    }
+    source.take(4 + len);
+    Ok(source.window.bytes().to_vec())
+}
+
 struct Source<'a, R> {
     window: Window<R>,
     path: &'a Path,

@@ -110,16 +110,31 @@ impl SnapshotWriter {
         acls: impl ExactSizeIterator<Item = &'a (i64, Vec<Acl<'a>>)>,
     ) -> Result<(), StorageError> {
         let mut bytes = Vec::new();
-        jute::append(&mut bytes, &count(sessions.len()));
-        for session in sessions {
-            jute::append(&mut bytes, &session);
-        }
-        jute::append(&mut bytes, &count(acls.len()));
-        for (id, acl) in acls {
-            jute::append(&mut bytes, id);
-            jute::append(&mut bytes, acl);
-        }
+        Self::encode_start(&mut bytes, sessions, acls);
         self.write(&bytes)
+    }
+
+    /// Appends what comes before the nodes; see [`SnapshotWriter::begin`].
+    pub fn encode_start<'a>(
+        bytes: &mut Vec<u8>,
+        sessions: impl ExactSizeIterator<Item = (i64, i32)>,
+        acls: impl ExactSizeIterator<Item = &'a (i64, Vec<Acl<'a>>)>,
+    ) {
+        jute::append(bytes, &count(sessions.len()));
+        for session in sessions {
+            jute::append(bytes, &session);
+        }
+        jute::append(bytes, &count(acls.len()));
+        for (id, acl) in acls {
+            jute::append(bytes, id);
+            jute::append(bytes, acl);
+        }
+    }
+
+    /// Appends what ends a snapshot that goes to a learner.
+    pub fn encode_stream_end(bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&SLASH);
+        jute::append(bytes, &Cow::Borrowed("BenWasHere"));
     }
 
     /// Appends a node as [`SnapshotWriter::write`] takes it; the root's path is empty.

@@ -1,0 +1,150 @@
+//! Owns what is on its way to leader or learners. The core adds and never waits; a link's task
+//! sends. Who takes nothing while too much piles up loses the link.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use menagerie_core::ids::LinkId;
+use menagerie_core::zab::packet::Packet;
+use tokio::sync::Notify;
+
+/// Bytes that may wait for a slow learner.
+const QUEUE_MAX: usize = 512 << 20;
+
+/// A part of what goes out.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Packets.
+    Bytes(Vec<u8>),
+    /// The tree.
+    Snapshot,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    parts: VecDeque<Part>,
+    bytes: usize,
+    /// Why the link ends.
+    closed: Option<String>,
+}
+
+/// One link's queue.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    queue: Mutex<Queue>,
+    wake: Notify,
+}
+
+impl Link {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, packet: &Packet) {
+        let mut queue = self.lock();
+        if queue.closed.is_some() {
+            return;
+        }
+        let mut bytes = match queue.parts.pop_back() {
+            Some(Part::Bytes(bytes)) => bytes,
+            other => {
+                queue.parts.extend(other);
+                Vec::with_capacity(4096)
+            }
+        };
+        let before = bytes.len();
+        packet.encode(&mut bytes);
+        queue.bytes += bytes.len() - before;
+        queue.parts.push_back(Part::Bytes(bytes));
+        if matches!(packet, Packet::Snap(_)) {
+            queue.parts.push_back(Part::Snapshot);
+        }
+        if queue.bytes > QUEUE_MAX {
+            queue.closed = Some("it takes packets too slowly".to_owned());
+        }
+    }
+
+    fn close(&self, reason: String) {
+        self.lock().closed.get_or_insert(reason);
+        self.wake.notify_one();
+    }
+
+    /// The next part, or why there is none any more.
+    pub(super) async fn next(&self) -> Result<Part, String> {
+        loop {
+            {
+                let mut queue = self.lock();
+                if let Some(part) = queue.parts.pop_front() {
+                    if let Part::Bytes(bytes) = &part {
+                        queue.bytes -= bytes.len();
+                    }
+                    return Ok(part);
+                }
+                if let Some(reason) = &queue.closed {
+                    return Err(reason.clone());
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// All links.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: Mutex<HashMap<LinkId, Arc<Link>>>,
+    next: AtomicU64,
+}
+
+impl Links {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new link.
+    pub(super) fn open(&self) -> (LinkId, Arc<Link>) {
+        let id = LinkId(self.next.fetch_add(1, Relaxed) + 1);
+        let link = Arc::new(Link::default());
+        self.lock().insert(id, Arc::clone(&link));
+        (id, link)
+    }
+
+    /// The link is gone.
+    pub(super) fn forget(&self, id: LinkId) {
+        self.lock().remove(&id);
+    }
+
+    /// Adds packets and wakes those who send them.
+    pub(crate) fn send(&self, packets: &mut Vec<(LinkId, Packet)>) {
+        if packets.is_empty() {
+            return;
+        }
+        let links = self.lock();
+        let mut woken: Vec<(LinkId, &Arc<Link>)> = Vec::new();
+        for (id, packet) in packets.drain(..) {
+            if let Some(link) = links.get(&id) {
+                link.push(&packet);
+                if woken.iter().all(|(other, _)| *other != id) {
+                    woken.push((id, link));
+                }
+            }
+        }
+        for (_, link) in woken {
+            link.wake.notify_one();
+        }
+    }
+
+    /// Ends a link when everything before is sent.
+    pub(crate) fn close(&self, id: LinkId, reason: String) {
+        let link = self.lock().get(&id).cloned();
+        if let Some(link) = link {
+            link.close(reason);
+        }
+    }
+
+    /// How many links there are.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
