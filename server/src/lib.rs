@@ -20,6 +20,7 @@ mod client;
 pub mod config;
 mod fourletter;
 mod java_date;
+mod peer;
 mod purger;
 pub mod runtime;
 mod server;

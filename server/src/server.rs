@@ -2,13 +2,18 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_utils::sync::ShardedLock;
+use menagerie_core::ids::Zxid;
+use menagerie_core::member::{Member, Memory};
+use menagerie_core::quorum::{Configs, Membership};
 use menagerie_core::replica::Replica;
+use menagerie_storage::epoch::{self, ACCEPTED_EPOCH, CURRENT_EPOCH};
 use menagerie_storage::txnlog::{LogOptions, TxnLog};
 use menagerie_storage::{DataDirs, DirLock, StorageError};
 use tokio::net::TcpListener;
@@ -20,8 +25,10 @@ use crate::client::registry::Registry;
 use crate::client::throttle::Throttle;
 use crate::config::Config;
 use crate::fourletter;
+use crate::peer::Peers;
 use crate::purger;
 use crate::runtime::core_thread::CoreThread;
+use crate::runtime::engine::Engine;
 use crate::runtime::inbox::Inbox;
 use crate::runtime::load;
 use crate::runtime::log_thread::{FlushPolicy, LogQueue, LogThread, LogWriter};
@@ -85,7 +92,11 @@ impl ZooServer {
         let address = socket.local_addr().map_err(StartError::Thread)?;
 
         let seed = RandomState::new().hash_one(std::process::id());
-        let restored = load::restore(&config, &dirs, seed)?;
+        let keep = match &config.ensemble {
+            Some(_) => usize::try_from(config.quorum.commit_log_count).unwrap_or_default(),
+            None => 0,
+        };
+        let restored = load::restore(&config, &dirs, seed, keep)?;
         let clock = Clock::new();
         let replica_config = config.replica_config(seed);
         let sessions = restored
@@ -107,22 +118,27 @@ impl ZooServer {
             client_port: AtomicU16::new(address.port()),
             dirs: dirs.clone(),
             large_bytes: AtomicUsize::new(0),
+            hash_seed: seed,
+            phase: Mutex::default(),
+            serving: AtomicBool::new(config.ensemble.is_none()),
             config,
         });
         if restored.fresh {
             // An empty database is one from now on, not a lost one.
             snapshots::save(&shared, &dirs, &replica.sessions().all(), false)?;
-        } else if restored.replayed > 0 {
+        } else if restored.replayed > 0 && shared.config.ensemble.is_none() {
             // The next start will be quicker; clients need not wait for that.
             replica.snapshot_started();
             worker.start(&shared, &replica);
         }
-        Self::run(shared, replica, worker, runtime, socket, address, locks)
+        let recent = restored.recent.into();
+        let engine = engine(&shared, replica, recent)?;
+        Self::run(shared, engine, worker, runtime, socket, address, locks)
     }
 
     fn run(
         shared: Arc<Shared>,
-        replica: Replica,
+        engine: Engine,
         snapshots: SnapshotWorker,
         runtime: tokio::runtime::Runtime,
         socket: TcpListener,
@@ -153,9 +169,22 @@ impl ZooServer {
             shared: Arc::clone(&shared),
             queue: Arc::clone(&log),
         };
+        let peers = match &shared.config.ensemble {
+            None => None,
+            Some(ensemble) => {
+                let (me, members) = (ensemble.me, ensemble.members.clone());
+                let handle = runtime.handle();
+                let started = Peers::start(&shared, handle, me, members, stopped.clone());
+                let failed = |(address, source)| StartError::Listen { address, source };
+                Some(started.map_err(failed)?)
+            }
+        };
         let core_thread = CoreThread {
             shared: Arc::clone(&shared),
-            replica,
+            engine,
+            peers,
+            touched_ms: 0,
+            patience_ms: 0,
             log: Arc::clone(&log),
             snapshots,
         };
@@ -277,6 +306,60 @@ fn spawn(
             body();
         })
         .map_err(StartError::Thread)
+}
+
+/// The core, for a server alone or for a member of an ensemble with what it remembers.
+fn engine(
+    shared: &Shared,
+    replica: Replica,
+    recent: Vec<(Zxid, Bytes)>,
+) -> Result<Engine, StartError> {
+    let Some(ensemble) = &shared.config.ensemble else {
+        return Ok(Engine::Alone(Box::new(replica)));
+    };
+    let mut tree = shared
+        .tree
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    shared.set_config_node(&mut tree);
+    let last = Zxid(tree.last_zxid());
+    let (accepted_epoch, current_epoch) = epochs(&shared.dirs, last)?;
+    let memory = Memory {
+        accepted_epoch,
+        current_epoch,
+        recent,
+    };
+    let configs = Configs::new(Membership::new(ensemble.members.clone()));
+    let config = shared.config.member_config(ensemble.me);
+    let member = Member::new(config, configs, replica, memory, &tree, shared.clock.now());
+    shared.set_phase(member.phase());
+    Ok(Engine::Member(Box::new(member)))
+}
+
+/// acceptedEpoch and currentEpoch. Source: `QuorumPeer.loadDataBase`.
+fn epochs(dirs: &DataDirs, last: Zxid) -> Result<(i64, i64), StartError> {
+    let number = |name: &str| -> Result<i64, StorageError> {
+        if let Some(number) = epoch::read(&dirs.data, name)? {
+            return Ok(number);
+        }
+        epoch::write(&dirs.data, name, last.epoch())?;
+        Ok(last.epoch())
+    };
+    let (accepted, current) = (number(ACCEPTED_EPOCH)?, number(CURRENT_EPOCH)?);
+    if accepted < current {
+        let reason = format!("acceptedEpoch is {accepted}, before currentEpoch {current}");
+        let path = dirs.data.join(ACCEPTED_EPOCH);
+        return Err(StorageError::Unusable { path, reason }.into());
+    }
+    if last.epoch() > current {
+        tracing::warn!(
+            %last,
+            current,
+            "the log is ahead of currentEpoch: the server stopped while it took over a leader's \
+             history, and will take it over again"
+        );
+    }
+    Ok((accepted, current))
 }
 
 fn lock(dirs: &DataDirs) -> Result<Vec<DirLock>, StorageError> {

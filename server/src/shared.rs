@@ -1,14 +1,18 @@
 //! Owns what all parts of a running server share. May use everything below it. Must not decide
 //! anything.
 
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_utils::sync::ShardedLock;
 use menagerie_core::acl::{AuthConfig, AuthId};
+use menagerie_core::effect::Phase;
 use menagerie_core::event::Now;
+use menagerie_core::quorum::Membership;
 use menagerie_core::tree::Tree;
 use menagerie_storage::DataDirs;
+use menagerie_wire::election::ServerState;
 
 use crate::client::registry::Registry;
 use crate::client::throttle::Throttle;
@@ -65,6 +69,11 @@ pub(crate) struct Shared {
     pub(crate) dirs: DataDirs,
     /// The port in use, which the system chose when 0 is configured.
     pub(crate) client_port: AtomicU16,
+    /// Seed of hash maps keyed by what clients choose.
+    pub(crate) hash_seed: u64,
+    /// What a member of an ensemble does; a server alone always serves.
+    pub(crate) phase: Mutex<Option<(Phase, i64)>>,
+    pub(crate) serving: AtomicBool,
     /// What `stmk` sets and `gtmk` shows.
     pub(crate) trace_mask: AtomicI64,
 }
@@ -73,9 +82,64 @@ impl Shared {
     /// Reads the tree. A panic elsewhere under the guard cannot leave it half changed for readers,
     /// as the core stops the process then.
     pub(crate) fn read_tree(&self) -> crossbeam_utils::sync::ShardedLockReadGuard<'_, Tree> {
-        self.tree
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the configuration in force where clients look for it.
+    pub(crate) fn set_config_node(&self, tree: &mut Tree) {
+        if let Some(ensemble) = &self.config.ensemble {
+            let members = Membership::new(ensemble.members.clone());
+            let text = members.to_string();
+            tree.set_config(&text, members.version(), self.clock.now().wall_ms);
+        }
+    }
+
+    /// Whether clients are served: alone always, in an ensemble with a leader.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.load(Relaxed)
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Option<(Phase, i64)>> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the member does from now on.
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.serving.store(phase.serving, Relaxed);
+        *self.phase() = Some((phase, self.clock.mono_ms()));
+    }
+
+    /// The mode as `srvr` tells it. Source: `ServerStats.Provider.getState`.
+    pub(crate) fn mode(&self) -> &'static str {
+        match self.phase().as_ref().map(|(phase, _)| phase.state) {
+            None => "standalone",
+            Some(ServerState::Leading) => "leader",
+            Some(ServerState::Following) => "follower",
+            Some(ServerState::Observing) => "observer",
+            Some(ServerState::Looking) => "leaderelection",
+        }
+    }
+
+    /// The state as `mntr` tells it. Source: `QuorumPeer.getDetailedState`.
+    pub(crate) fn peer_state(&self) -> &'static str {
+        match self.phase().as_ref() {
+            None => "standalone",
+            Some((phase, _)) => match (phase.state, phase.serving) {
+                (ServerState::Leading, true) => "leading - broadcast",
+                (ServerState::Leading, false) => "leading - synchronization",
+                (ServerState::Following, true) => "following - broadcast",
+                (ServerState::Following, false) => "following - synchronization",
+                (ServerState::Observing, true) => "observing - broadcast",
+                (ServerState::Observing, false) => "observing - synchronization",
+                (ServerState::Looking, _) => "looking",
+            },
+        }
+    }
+
+    /// Milliseconds since the member's phase changed.
+    pub(crate) fn phase_age_ms(&self) -> i64 {
+        let now = self.clock.mono_ms();
+        self.phase().as_ref().map_or(0, |(_, since)| now - since)
     }
 
     /// Milliseconds for which a request in front of a full pipeline waits before it looks again.

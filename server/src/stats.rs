@@ -34,9 +34,41 @@ impl Latency {
     }
 }
 
+/// Sizes of proposals in bytes; -1 before the first. Source: `BufferStats`.
+#[derive(Debug)]
+pub(crate) struct Sizes {
+    pub(crate) last: AtomicI64,
+    pub(crate) min: AtomicI64,
+    pub(crate) max: AtomicI64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        let none = || AtomicI64::new(-1);
+        Self {
+            last: none(),
+            min: none(),
+            max: none(),
+        }
+    }
+}
+
+impl Sizes {
+    pub(crate) fn add(&self, size: usize) {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        self.last.store(size, Relaxed);
+        self.max.fetch_max(size, Relaxed);
+        let min = self.min.load(Relaxed);
+        if min < 0 || size < min {
+            self.min.store(size, Relaxed);
+        }
+    }
+}
+
 /// Counters that `srst` resets, and some that stay.
 #[derive(Debug, Default)]
 pub(crate) struct ServerStats {
+    pub(crate) proposal_sizes: Sizes,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) latency: Mutex<Latency>,

@@ -491,6 +491,9 @@ impl Replica {
         if let Some((expected, actual)) = tree.advance(zxid.0) {
             out.digest_mismatch(zxid, expected, actual);
         }
+        if let Some(digest) = &logged.digest {
+            tree.digest_recorded(digest.tree_digest as u64);
+        }
         if let Some(digest) = &logged.digest
             && tree.digest_is_exact()
             && digest.tree_digest as u64 != tree.digest()

@@ -31,6 +31,8 @@ impl Checker {
     /// # Errors
     /// When it is not what others have delivered.
     pub fn delivered(&mut self, sid: Sid, node: &Running, from: usize) -> Result<(), Violation> {
+        // What was in its log when it started is delivered with what comes behind.
+        let from = from.min(self.order.len());
         for (at, (zxid, bytes)) in node.lineage.iter().enumerate().skip(from) {
             match self.order.get(at) {
                 Some((other, expected, _)) if other != zxid || expected != bytes => {

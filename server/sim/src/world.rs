@@ -64,6 +64,7 @@ enum Happening {
     Act(usize),
     Fault,
     Heal(BTreeSet<(Sid, Sid)>),
+    Resume(Sid, u64),
 }
 
 #[derive(Debug)]
@@ -96,6 +97,8 @@ struct Machine {
     running: Option<Running>,
     incarnation: u64,
     paused_until: i64,
+    /// What came while it was stopped, in order.
+    waiting: VecDeque<Event>,
     /// Until then the disk is slow.
     slow_until: i64,
     /// Added to the wall clock.
@@ -360,12 +363,27 @@ impl World {
                 if machine.incarnation != incarnation || machine.running.is_none() {
                     return Ok(());
                 }
-                if machine.paused_until > self.now {
-                    let delay = machine.paused_until - self.now;
-                    self.at(delay, Happening::Tell(sid, incarnation, event));
+                if machine.paused_until > self.now || !machine.waiting.is_empty() {
+                    let delay = (machine.paused_until - self.now).max(0);
+                    if let Some(machine) = self.machines.get_mut(&sid) {
+                        machine.waiting.push_back(event);
+                    }
+                    self.at(delay, Happening::Resume(sid, incarnation));
                     return Ok(());
                 }
                 self.step(sid, Some(event))
+            }
+            Happening::Resume(sid, incarnation) => {
+                while let Some(machine) = self.machines.get_mut(&sid) {
+                    if machine.incarnation != incarnation || machine.paused_until > self.now {
+                        break;
+                    }
+                    let Some(event) = machine.waiting.pop_front() else {
+                        break;
+                    };
+                    self.step(sid, Some(event))?;
+                }
+                Ok(())
             }
             Happening::Tick(sid, incarnation) => self.tick(sid, incarnation),
             Happening::DiskDone(sid, incarnation) => self.disk_done(sid, incarnation),
@@ -435,6 +453,7 @@ impl World {
             return;
         };
         machine.disk.crash(&mut rng);
+        machine.waiting.clear();
         machine.serving = false;
         machine.incarnation += 1;
         self.report.crashes += 1;
@@ -562,6 +581,11 @@ impl World {
             let last = Zxid(running.tree.last_zxid());
             let entries = running.member.history().between(before, last);
             running.lineage.extend(entries.cloned());
+            let count = running.lineage.len() - from;
+            let text = format!("server {sid} applied {count} up to {last}");
+            if self.plan.verbose {
+                println!("{:>7} {text}", self.now);
+            }
             self.checker.delivered(sid, running, from)?;
         }
         if let Some(zxid) = answers.mismatch {
@@ -1154,7 +1178,7 @@ impl World {
             6 => {
                 let until = self.now + self.rng.i64(1..PAUSE_MAX_MS);
                 if let Some(machine) = self.machines.get_mut(&sid) {
-                    machine.paused_until = until;
+                    machine.paused_until = machine.paused_until.max(until);
                 }
                 self.say(|| format!("server {sid} is paused until {until}"));
             }

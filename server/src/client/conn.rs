@@ -327,7 +327,7 @@ impl Connection {
     }
 
     fn is_local_read(&self, op: i32) -> bool {
-        self.in_flight.is_empty() && read::is_read(op)
+        self.in_flight.is_empty() && read::is_read(op) && self.shared.is_serving()
     }
 
     fn serve_read(&mut self, tree: &Tree, header: RequestHeader, body_len: usize, started_ms: i64) {

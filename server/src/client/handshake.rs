@@ -87,6 +87,10 @@ fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, En
         tracing::debug!(remote = %conn.remote, "too many connection attempts; turned away");
         return Err(End::Closed);
     }
+    if !shared.is_serving() {
+        tracing::debug!(remote = %conn.remote, "no leader; the client must try another server");
+        return Err(End::Closed);
+    }
     let last_zxid = shared.read_tree().last_zxid();
     if request.last_zxid_seen > last_zxid {
         tracing::info!(remote = %conn.remote, seen = request.last_zxid_seen, ours = last_zxid,

@@ -316,7 +316,11 @@ impl Config {
         let said = self.quorum.peer_is_observer;
         let observes = mine.role == Role::Observer;
         if said.is_some_and(|observer| observer != observes) {
-            let is = if observes { "an observer" } else { "a participant" };
+            let is = if observes {
+                "an observer"
+            } else {
+                "a participant"
+            };
             warnings.push(Warning {
                 severity: Severity::Warning,
                 origin: self.origin("peerType").cloned(),

@@ -6,16 +6,29 @@ mod report;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use menagerie_core::replica::Replica;
+use menagerie_core::ids::SessionId;
 use menagerie_core::tree::Tree;
 use menagerie_wire::text::fourletter::{Command, FourLetterWord as Word};
 use tokio::sync::oneshot;
 
 use crate::client::registry::LastOp;
+use crate::runtime::engine::Engine;
 use crate::shared::Shared;
 
 /// The trace mask that `gtmk` shows at first. Source: `ZooTrace`.
 pub(crate) const TRACE_MASK: i64 = 306;
+
+/// The answer of a member without a leader. Source: `AbstractFourLetterCommand.ZK_NOT_SERVING`.
+const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+
+/// The sessions, as the core thread knows them.
+pub(crate) async fn sessions(shared: &Shared) -> Vec<(SessionId, i32)> {
+    let (send, receive) = oneshot::channel();
+    shared.inbox.inspect(Box::new(move |engine, _| {
+        let _asker_gone = send.send(engine.replica().sessions().all());
+    }));
+    receive.await.unwrap_or_default()
+}
 
 /// Answers a word.
 pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
@@ -31,6 +44,13 @@ pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
         let name = word.name();
         return format!("{name} is not executed because it is not in the whitelist.\n")
             .into_bytes();
+    }
+    let needs_leader = !matches!(
+        word,
+        Word::Ruok | Word::Isro | Word::Conf | Word::Envi | Word::Gtmk | Word::Stmk
+    );
+    if needs_leader && !shared.is_serving() {
+        return NOT_SERVING.as_bytes().to_vec();
     }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
@@ -61,9 +81,9 @@ pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
         Word::Wchp => report::wchp(shared),
         Word::Dump | Word::Mntr => {
             let shown = Arc::clone(shared);
-            inspect(shared, move |replica, tree| match word {
-                Word::Dump => report::dump(&shown, replica, tree),
-                _ => report::mntr(&shown, replica, tree),
+            inspect(shared, move |engine, tree| match word {
+                Word::Dump => report::dump(&shown, engine.replica(), tree),
+                _ => report::mntr(&shown, engine, tree),
             })
             .await
         }
@@ -82,14 +102,14 @@ fn set_trace_mask(shared: &Shared, command: Command) -> String {
 /// Asks the core thread; a server that is ending does not answer.
 async fn inspect(
     shared: &Shared,
-    question: impl FnOnce(&Replica, &Tree) -> String + Send + 'static,
+    question: impl FnOnce(&Engine, &Tree) -> String + Send + 'static,
 ) -> String {
     let (send, receive) = oneshot::channel();
-    shared.inbox.inspect(Box::new(move |replica, tree| {
-        let _asker_gone = send.send(question(replica, tree));
+    shared.inbox.inspect(Box::new(move |engine, tree| {
+        let _asker_gone = send.send(question(engine, tree));
     }));
     match receive.await {
         Ok(text) => text,
-        Err(_) => "This ZooKeeper instance is not currently serving requests\n".to_owned(),
+        Err(_) => NOT_SERVING.to_owned(),
     }
 }

@@ -11,6 +11,7 @@ use menagerie_core::tree::Tree;
 use menagerie_wire::op::op_code;
 
 use crate::client::registry::Conn;
+use crate::runtime::engine::Engine;
 use crate::shared::Shared;
 use crate::version;
 
@@ -227,7 +228,7 @@ fn server_lines(shared: &Shared) -> String {
     let tree = shared.read_tree();
     format!(
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\n\
-         Outstanding: {}\nZxid: 0x{:x}\nMode: standalone\nNode count: {}\n",
+         Outstanding: {}\nZxid: 0x{:x}\nMode: {}\nNode count: {}\n{}",
         latency.min_ms,
         double(latency.average()),
         latency.max_ms,
@@ -236,8 +237,25 @@ fn server_lines(shared: &Shared) -> String {
         shared.conns.len(),
         stats.in_process.load(Relaxed).max(0),
         tree.last_zxid(),
-        tree.node_count()
+        shared.mode(),
+        tree.node_count(),
+        proposal_sizes(shared)
     )
+}
+
+/// What only a leader tells.
+fn proposal_sizes(shared: &Shared) -> String {
+    if shared.mode() == "leader" {
+        let sizes = &shared.stats.proposal_sizes;
+        let (last, min, max) = (
+            sizes.last.load(Relaxed),
+            sizes.min.load(Relaxed),
+            sizes.max.load(Relaxed),
+        );
+        format!("Proposal sizes last/min/max: {last}/{min}/{max}\n")
+    } else {
+        String::new()
+    }
 }
 
 pub(super) fn wchs(shared: &Shared) -> String {
@@ -340,7 +358,8 @@ pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
 }
 
 /// Source: `MonitorCommand`, `ZooKeeperServer.dumpMonitorValues`.
-pub(super) fn mntr(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
+pub(super) fn mntr(shared: &Shared, engine: &Engine, tree: &Tree) -> String {
+    let replica = engine.replica();
     let stats = &shared.stats;
     let latency = stats.latency();
     let (open, max) = descriptors();
@@ -348,8 +367,8 @@ pub(super) fn mntr(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
     let count = |value: usize| value.to_string();
     let values = [
         ("version", version::built()),
-        ("server_state", "standalone".to_owned()),
-        ("peer_state", "standalone".to_owned()),
+        ("server_state", shared.mode().to_owned()),
+        ("peer_state", shared.peer_state().to_owned()),
         ("avg_latency", double(latency.average())),
         ("max_latency", latency.max_ms.to_string()),
         ("min_latency", latency.min_ms.to_string()),
@@ -417,10 +436,52 @@ pub(super) fn mntr(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
         ("non_mtls_local_conn_count", "0".to_owned()),
     ];
     let mut text = String::new();
-    for (key, value) in values {
+    for (key, value) in values.into_iter().chain(ensemble_values(shared, engine)) {
         let _infallible = writeln!(text, "zk_{key}\t{value}");
     }
     text
+}
+
+/// Source: `LeaderZooKeeperServer.dumpMonitorValues` and its siblings for learners.
+fn ensemble_values(shared: &Shared, engine: &Engine) -> Vec<(&'static str, String)> {
+    let Some(member) = engine.member() else {
+        return Vec::new();
+    };
+    let phase = member.phase();
+    let mut values = vec![(
+        "quorum_size",
+        member.configs().newest().voters().count().to_string(),
+    )];
+    if phase.leader == Some(member.me()) {
+        let learners: Vec<_> = member.learners().collect();
+        let followers = learners.iter().filter(|l| !l.observer);
+        let synced = |observer: bool| {
+            let count = learners
+                .iter()
+                .filter(|l| l.observer == observer && l.synced)
+                .count();
+            count.to_string()
+        };
+        let sizes = &shared.stats.proposal_sizes;
+        values.extend([
+            ("learners", learners.len().to_string()),
+            ("synced_followers", synced(false)),
+            ("synced_non_voting_followers", {
+                let voters = member.configs();
+                let count = followers
+                    .filter(|l| l.synced && !voters.is_voter(l.sid))
+                    .count();
+                count.to_string()
+            }),
+            ("synced_observers", synced(true)),
+            ("pending_syncs", "0".to_owned()),
+            ("leader_uptime", shared.phase_age_ms().to_string()),
+            ("last_proposal_size", sizes.last.load(Relaxed).to_string()),
+            ("max_proposal_size", sizes.max.load(Relaxed).to_string()),
+            ("min_proposal_size", sizes.min.load(Relaxed).to_string()),
+        ]);
+    }
+    values
 }
 
 /// Open file descriptors of this process, and how many it may have.

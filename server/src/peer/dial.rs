@@ -21,7 +21,10 @@ pub(super) async fn run(peers: Arc<Peers>, leader: Sid) {
         Ok(stream) => {
             let (id, link) = peers.links.open();
             // First, so that nothing that the leader says comes before.
-            peers.shared.inbox.urgent(Event::LinkUp { leader, link: id });
+            peers
+                .shared
+                .inbox
+                .urgent(Event::LinkUp { leader, link: id });
             quorum_port::spawn(&peers, id, link, stream, None);
             return;
         }

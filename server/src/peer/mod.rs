@@ -90,7 +90,8 @@ impl Peers {
 
     /// Accepts learners, or no longer.
     pub(crate) fn lead(&self, leads: bool) {
-        self.leading.send_if_modified(|now| std::mem::replace(now, leads) != leads);
+        self.leading
+            .send_if_modified(|now| std::mem::replace(now, leads) != leads);
     }
 
     /// Looks for the leader's quorum port; an event tells how that ends.

@@ -117,7 +117,10 @@ pub(super) fn spawn(
         peers.links.forget(id);
         peers.parked().remove(&id);
         tracing::debug!(link = id.0, reason, "a link ends");
-        peers.shared.inbox.urgent(Event::LinkDown { link: id, reason });
+        peers
+            .shared
+            .inbox
+            .urgent(Event::LinkDown { link: id, reason });
     });
 }
 
@@ -144,7 +147,12 @@ async fn read(
     patience: Option<Duration>,
 ) -> io::Result<()> {
     let wrong = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
-    let max = peers.shared.config.jute_max_buffer.saturating_mul(2).max(4 << 20);
+    let max = peers
+        .shared
+        .config
+        .jute_max_buffer
+        .saturating_mul(2)
+        .max(4 << 20);
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let mut events = Vec::new();
     let mut first = patience;

@@ -176,7 +176,9 @@ impl Votes {
     }
 
     fn reachable(&self, sid: Sid, reachable: bool) {
-        self.shared.inbox.urgent(Event::Reachable { sid, reachable });
+        self.shared
+            .inbox
+            .urgent(Event::Reachable { sid, reachable });
     }
 
     async fn listen(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
@@ -207,7 +209,9 @@ impl Votes {
     /// Source: `QuorumCnxManager.handleConnection`.
     async fn receive(self: &Arc<Self>, mut stream: TcpStream, remote: SocketAddr) {
         let config = &self.shared.config;
-        let ms = config.tick_time_ms.saturating_mul(config.quorum.sync_limit.max(1));
+        let ms = config
+            .tick_time_ms
+            .saturating_mul(config.quorum.sync_limit.max(1));
         let patience = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
         let message = match tokio::time::timeout(patience, introduction(&mut stream)).await {
             Ok(Ok(message)) => message,
@@ -240,7 +244,9 @@ impl Votes {
         if let Some(old) = slot.lock().connection.take() {
             old.abort();
         }
-        let usable = |(host, _): &(String, u16)| !matches!(host.as_str(), "0.0.0.0" | "::" | "0:0:0:0:0:0:0:0");
+        let usable = |(host, _): &(String, u16)| {
+            !matches!(host.as_str(), "0.0.0.0" | "::" | "0:0:0:0:0:0:0:0")
+        };
         let mut at: Vec<(String, u16)> = message.addresses.into_iter().filter(usable).collect();
         at.extend(self.addresses.get(&sid).cloned().unwrap_or_default());
         at.dedup();
@@ -258,14 +264,18 @@ impl Votes {
             old.abort();
         }
         if state.next.is_none() {
-            state.next.clone_from(&state.last);
+            state.next = state.last.clone();
         }
         let task = self.runtime.spawn(async move {
             let begun = Instant::now();
             let end = votes.converse(sid, &its, stream).await;
             tracing::debug!(server = sid.0, ?end, "the connection for elections ended");
             its.lock().connection = None;
-            let pause = if begun.elapsed() < SHORT { Duration::from_secs(1) } else { Duration::ZERO };
+            let pause = if begun.elapsed() < SHORT {
+                Duration::from_secs(1)
+            } else {
+                Duration::ZERO
+            };
             let at = votes.addresses.get(&sid).cloned().unwrap_or_default();
             if !at.is_empty() {
                 votes.dial(sid, &its, at, pause);
@@ -305,7 +315,11 @@ impl Votes {
         while let Some(head) = input.first_chunk::<4>() {
             let len = usize::try_from(i32::from_be_bytes(*head)).unwrap_or(0);
             if len == 0 || len > MESSAGE_MAX {
-                tracing::warn!(server = sid.0, len, "an election message of that length is none");
+                tracing::warn!(
+                    server = sid.0,
+                    len,
+                    "an election message of that length is none"
+                );
                 return Err(wrong(format!("a message of {len} bytes")));
             }
             if input.len() < 4 + len {
@@ -315,9 +329,14 @@ impl Votes {
             let message = input.split_to(len);
             match Notification::decode(&message) {
                 Ok(notification) => {
-                    self.shared.inbox.urgent(Event::Vote { from: sid, notification });
+                    self.shared.inbox.urgent(Event::Vote {
+                        from: sid,
+                        notification,
+                    });
                 }
-                Err(error) => tracing::warn!(server = sid.0, %error, "an election message is ignored"),
+                Err(error) => {
+                    tracing::warn!(server = sid.0, %error, "an election message is ignored")
+                }
             }
         }
         Ok(())

@@ -5,16 +5,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use menagerie_core::event::Event;
-use menagerie_core::replica::Replica;
 use menagerie_core::tree::Tree;
 
+use super::engine::Engine;
+
 /// A look at the core's state, for four-letter words.
-pub(crate) type Inspection = Box<dyn FnOnce(&Replica, &Tree) + Send>;
+pub(crate) type Inspection = Box<dyn FnOnce(&Engine, &Tree) + Send>;
 
 /// What the core thread takes at once.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// From disk: taken first.
+    /// From disk and other members: taken first.
     pub(crate) urgent: Vec<Event>,
     /// From clients.
     pub(crate) requests: Vec<Event>,
@@ -83,6 +84,13 @@ impl Inbox {
     /// Adds an event from disk.
     pub(crate) fn urgent(&self, event: Event) {
         self.put(|batch| batch.urgent.push(event));
+    }
+
+    /// Adds events from other members, all of `events`.
+    pub(crate) fn urgent_all(&self, events: &mut Vec<Event>) {
+        if !events.is_empty() {
+            self.put(|batch| batch.urgent.append(events));
+        }
     }
 
     /// Asks for a look at the core's state.

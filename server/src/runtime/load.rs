@@ -1,10 +1,11 @@
 //! Owns the start: newest valid snapshot, then the log behind it, through the same code that
 //! applies transactions live. Source: `FileTxnSnapLog.restore`, `ZooKeeperServer.loadData`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use menagerie_core::ids::SessionId;
+use bytes::Bytes;
+use menagerie_core::ids::{SessionId, Zxid};
 use menagerie_core::processor::apply::{Silent, apply};
 use menagerie_core::tree::{Tree, TreeOptions, ZxidDigest};
 use menagerie_core::txn::{LoggedTxn, Txn};
@@ -26,6 +27,8 @@ pub(crate) struct Restored {
     pub(crate) replayed: u64,
     /// Whether there was nothing at all.
     pub(crate) fresh: bool,
+    /// The last transactions, in order, as many as were asked for.
+    pub(crate) recent: VecDeque<(Zxid, Bytes)>,
 }
 
 /// Why the server cannot start from its files.
@@ -57,11 +60,29 @@ pub enum RestoreError {
 }
 
 /// Builds the tree from a snapshot's parts.
-struct Builder {
+pub(crate) struct Builder {
     options: TreeOptions,
     tree: Tree,
     sessions: BTreeMap<SessionId, i32>,
     digest: Option<ZxidDigest>,
+}
+
+impl Builder {
+    pub(crate) fn new(options: TreeOptions) -> Self {
+        Self {
+            options,
+            tree: Tree::for_loading(options),
+            sessions: BTreeMap::new(),
+            digest: None,
+        }
+    }
+
+    /// The tree and the sessions of a snapshot that came from a leader.
+    pub(crate) fn finish_stream(mut self, zxid: i64) -> (Tree, BTreeMap<SessionId, i32>) {
+        self.tree.finish_loading(zxid, None);
+        self.tree.distrust_digest();
+        (self.tree, self.sessions)
+    }
 }
 
 impl SnapshotSink for Builder {
@@ -106,6 +127,7 @@ pub(crate) fn restore(
     config: &Config,
     dirs: &DataDirs,
     hash_seed: u64,
+    keep: usize,
 ) -> Result<Restored, RestoreError> {
     let begun = Instant::now();
     let tail = recover::inspect(dirs)?;
@@ -125,13 +147,7 @@ pub(crate) fn restore(
     recover::repair(&tail)?;
 
     let options = config.tree_options(hash_seed);
-    let (tree, sessions, digest) = (Tree::for_loading(options), BTreeMap::new(), None);
-    let mut builder = Builder {
-        options,
-        tree,
-        sessions,
-        digest,
-    };
+    let mut builder = Builder::new(options);
     let loaded = load_newest(dirs, &mut builder)?;
     let fresh = loaded.is_none();
     let zxid = match &loaded {
@@ -156,8 +172,19 @@ pub(crate) fn restore(
             "the snapshot's digest differs from its contents"
         );
     }
-    let replayed = replay(dirs, zxid, &mut tree, &mut sessions)?;
-    drop_orphans(&mut tree, &sessions);
+    let mut recent = VecDeque::new();
+    let mut remember = |zxid: i64, bytes: &[u8]| {
+        if recent.len() == keep {
+            recent.pop_front();
+        }
+        if keep > 0 {
+            recent.push_back((Zxid(zxid), Bytes::copy_from_slice(bytes)));
+        }
+    };
+    let replayed = replay(dirs, zxid, &mut tree, &mut sessions, &mut remember)?;
+    if config.ensemble.is_none() {
+        drop_orphans(&mut tree, &sessions);
+    }
     tracing::info!(
         snapshot = loaded
             .as_ref()
@@ -174,6 +201,7 @@ pub(crate) fn restore(
         sessions,
         replayed,
         fresh,
+        recent,
     })
 }
 
@@ -182,6 +210,7 @@ fn replay(
     after: i64,
     tree: &mut Tree,
     sessions: &mut BTreeMap<SessionId, i32>,
+    remember: &mut impl FnMut(i64, &[u8]),
 ) -> Result<u64, RestoreError> {
     let mut log = LogIter::open(dirs, after.saturating_add(1))?;
     let mut replayed = 0;
@@ -193,6 +222,7 @@ fn replay(
             zxid: entry.header.zxid,
             reason: error.to_string(),
         })?;
+        remember(logged.header.zxid, entry.bytes);
         // Apache logs a malformed request under the zxid of the one before it.
         apply(tree, &logged.header, &logged.txn, &mut Silent);
         let session = SessionId(logged.header.client_id);

@@ -11,11 +11,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use menagerie_core::effect::LogBatch;
-use menagerie_core::event::Event;
-use menagerie_core::ids::Zxid;
+use menagerie_core::event::{EpochKind, Event};
+use menagerie_core::ids::{SessionId, Zxid};
+use menagerie_core::tree::Tree;
 use menagerie_storage::StorageError;
 use menagerie_storage::txnlog::TxnLog;
 
+use super::errands;
 use crate::shared::Shared;
 
 /// Work for the log, in order.
@@ -23,6 +25,30 @@ use crate::shared::Shared;
 enum Task {
     Append(LogBatch),
     Roll,
+    Errand(Errand),
+}
+
+/// What a member of an ensemble has to write besides its log, in its place among the entries.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// An epoch.
+    Epoch(EpochKind, i64),
+    /// Cut the log; with `reload`, read the tree anew.
+    Truncate {
+        /// The last transaction that stays.
+        zxid: Zxid,
+        /// Whether the tree has more.
+        reload: bool,
+    },
+    /// Replace the tree and everything on disk.
+    Install {
+        /// As of when.
+        zxid: Zxid,
+        /// The tree.
+        tree: Box<Tree>,
+        /// The sessions with their time-outs in ms.
+        sessions: Vec<(SessionId, i32)>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +139,11 @@ impl LogQueue {
         }
     }
 
+    /// Queues something else to write; an event tells when it is done.
+    pub(crate) fn errand(&self, errand: Errand) {
+        self.put(|state| state.tasks.push(Task::Errand(errand)));
+    }
+
     /// Queues the start of a new file.
     pub(crate) fn roll(&self) {
         self.put(|state| state.tasks.push(Task::Roll));
@@ -201,6 +232,16 @@ impl LogWriter {
                     }
                     self.log.roll()?;
                 }
+                Task::Errand(errand) => {
+                    if !std::mem::replace(&mut synced, true) {
+                        self.sync()?;
+                    }
+                    let event = errands::run(&self.shared, &mut self.log, errand)?;
+                    if let Some(zxid) = durable.take() {
+                        self.shared.inbox.urgent(Event::LogDurable { zxid });
+                    }
+                    self.shared.inbox.urgent(event);
+                }
             }
         }
         if !synced {
@@ -275,7 +316,7 @@ impl LogThread {
 fn count(tasks: &[Task]) -> usize {
     let len = |task: &Task| match task {
         Task::Append(batch) => batch.ends.len(),
-        Task::Roll => 0,
+        Task::Roll | Task::Errand(_) => 0,
     };
     tasks.iter().map(len).sum()
 }

@@ -3,6 +3,8 @@
 
 pub(crate) mod core_thread;
 pub(crate) mod delivery;
+pub(crate) mod engine;
+mod errands;
 pub(crate) mod inbox;
 pub(crate) mod load;
 pub(crate) mod log_thread;

@@ -84,9 +84,43 @@ impl SnapshotWorker {
     }
 }
 
-/// A node copied out of the tree, so that encoding to the file needs no guard.
-struct Slice {
-    bytes: Vec<u8>,
+/// The tree on its way out, slice by slice, each copied under a guard of its own.
+pub(crate) struct Walk {
+    cursor: SnapshotCursor,
+    start: Vec<u8>,
+}
+
+impl Walk {
+    /// A walk over the tree as it is now, and becomes until it ends.
+    pub(crate) fn new(shared: &Shared, sessions: &[(SessionId, i32)]) -> Self {
+        let tree = shared.read_tree();
+        let cursor = SnapshotCursor::new(&tree);
+        let acls: Vec<(i64, Vec<Acl<'static>>)> = tree
+            .snapshot_acls()
+            .map(|(id, list)| (id, acl_to_wire(list).into_iter().map(owned_acl).collect()))
+            .collect();
+        drop(tree);
+        let sessions = sessions.iter().map(|(id, timeout)| (id.0, *timeout));
+        let mut start = Vec::with_capacity(SLICE_BYTES * 2);
+        SnapshotWriter::encode_start(&mut start, sessions, acls.iter());
+        Self { cursor, start }
+    }
+
+    /// What comes before the nodes.
+    pub(crate) fn start(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.start)
+    }
+
+    /// Appends the next nodes; false behind the last.
+    pub(crate) fn next(&mut self, tree: &Tree, bytes: &mut Vec<u8>) -> bool {
+        let end = Instant::now() + SLICE_TIME;
+        let mut nodes = 0;
+        self.cursor.advance(tree, |node| {
+            SnapshotWriter::encode_node(bytes, node.path, node.data, node.acl_id, node.stat);
+            nodes += 1;
+            bytes.len() < SLICE_BYTES && (nodes % NODES_PER_LOOK != 0 || Instant::now() < end)
+        })
+    }
 }
 
 /// Writes a snapshot and returns the zxid that names it.
@@ -96,27 +130,17 @@ pub(crate) fn save(
     sessions: &[(SessionId, i32)],
     live: bool,
 ) -> Result<i64, StorageError> {
-    let tree = shared.read_tree();
-    let mut cursor = SnapshotCursor::new(&tree);
-    let acls: Vec<(i64, Vec<Acl<'static>>)> = tree
-        .snapshot_acls()
-        .map(|(id, list)| (id, acl_to_wire(list).into_iter().map(owned_acl).collect()))
-        .collect();
-    drop(tree);
-    let zxid = cursor.start_zxid();
+    let mut walk = Walk::new(shared, sessions);
+    let zxid = walk.cursor.start_zxid();
     let compression = shared.config.snapshot_compression;
     let mut writer = SnapshotWriter::create(dirs, zxid, compression)?;
-    writer.begin(
-        sessions.iter().map(|(id, timeout)| (id.0, *timeout)),
-        acls.iter(),
-    )?;
-    let mut slice = Slice {
-        bytes: Vec::with_capacity(SLICE_BYTES * 2),
-    };
+    let mut slice = walk.start();
+    writer.write(&slice)?;
+    slice.clear();
     loop {
-        let more = fill(&shared.read_tree(), &mut cursor, &mut slice);
-        writer.write(&slice.bytes)?;
-        slice.bytes.clear();
+        let more = walk.next(&shared.read_tree(), &mut slice);
+        writer.write(&slice)?;
+        slice.clear();
         if !more {
             break;
         }
@@ -135,22 +159,6 @@ pub(crate) fn save(
     writer.end(digest, last)?;
     writer.finish(true)?;
     Ok(zxid)
-}
-
-fn fill(tree: &Tree, cursor: &mut SnapshotCursor, slice: &mut Slice) -> bool {
-    let end = Instant::now() + SLICE_TIME;
-    let mut nodes = 0;
-    cursor.advance(tree, |node| {
-        SnapshotWriter::encode_node(
-            &mut slice.bytes,
-            node.path,
-            node.data,
-            node.acl_id,
-            node.stat,
-        );
-        nodes += 1;
-        slice.bytes.len() < SLICE_BYTES && (nodes % NODES_PER_LOOK != 0 || Instant::now() < end)
-    })
 }
 
 fn owned_acl(acl: Acl<'_>) -> Acl<'static> {

@@ -165,6 +165,7 @@ impl Member {
             let Some(link) = learning.link.filter(|_| !learning.stage.waits_for_disk()) else {
                 return;
             };
+            learning.heard_ms = io.now.mono_ms;
             let Some(packet) = learning.held.pop_front() else {
                 learning.held_bytes = 0;
                 return;
@@ -461,6 +462,10 @@ impl Member {
         let Some(learning) = &self.learning else {
             return i64::MAX;
         };
+        if learning.stage.waits_for_disk() {
+            // It is not the leader who is silent then.
+            return i64::MAX;
+        }
         learning.heard_ms + self.patience(learning.stage) + 1
     }
 

@@ -455,6 +455,12 @@ impl Member {
         &self.history
     }
 
+    /// Its number.
+    #[must_use]
+    pub const fn me(&self) -> Sid {
+        self.config.me
+    }
+
     /// acceptedEpoch and currentEpoch.
     #[must_use]
     pub const fn epochs(&self) -> (i64, i64) {

@@ -106,6 +106,7 @@ pub struct Tree {
     /// The digest in the snapshot that was loaded, until replay has reached its zxid: before that
     /// the tree is a mixture of times and its digest means nothing.
     snapshot_digest: Option<ZxidDigest>,
+    digest_distrusted: bool,
     digest_log: std::collections::VecDeque<ZxidDigest>,
     data_bytes: i64,
     last_zxid: i64,
@@ -147,6 +148,7 @@ impl Tree {
             quotas: QuotaTrie::new(),
             digest: 0,
             snapshot_digest: None,
+            digest_distrusted: false,
             digest_log: std::collections::VecDeque::new(),
             data_bytes: 0,
             last_zxid: 0,
@@ -503,10 +505,33 @@ impl Tree {
         None
     }
 
-    /// Whether the digest means something now; see [`Tree::advance`].
+    /// Whether the digest means something now; see [`Tree::advance`] and
+    /// [`Tree::distrust_digest`].
     #[must_use]
     pub const fn digest_is_exact(&self) -> bool {
-        self.options.digest_enabled && self.snapshot_digest.is_none()
+        self.options.digest_enabled && self.snapshot_digest.is_none() && !self.digest_distrusted
+    }
+
+    /// The tree comes from a snapshot that was taken while it changed, and nobody told when the
+    /// changes ended: its digest means nothing until it first agrees with a recorded one.
+    pub const fn distrust_digest(&mut self) {
+        self.digest_distrusted = true;
+    }
+
+    /// A recorded digest for what the tree is now; see [`Tree::distrust_digest`].
+    pub const fn digest_recorded(&mut self, digest: u64) {
+        if self.digest == digest {
+            self.digest_distrusted = false;
+        }
+    }
+
+    /// Takes over the text of the configuration in force, which no transaction did.
+    /// Source: `ZKDatabase.initConfigInZKDatabase`.
+    pub fn set_config(&mut self, text: &str, version: i64, time_ms: i64) {
+        let path = "/zookeeper/config";
+        let zxid = self.last_zxid;
+        let _always_there = self.set_data(path, Some(text.as_bytes()), -1, version, time_ms);
+        self.last_zxid = zxid;
     }
 
     // --- the machinery -------------------------------------------------------------------------

@@ -58,8 +58,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         take_group,
     )
     .file_only(),
-    key("weight.*", "", "The weight of a server's vote.", take_group)
-        .file_only(),
+    key("weight.*", "", "The weight of a server's vote.", take_group).file_only(),
     key(
         "version",
         "",
@@ -182,10 +181,15 @@ pub(super) const KEYS: &[KeySpec] = &[
     )
     .file_only()
     .ensemble(),
-    key("leaderServes", "yes", "The leader accepts clients.", |c, _, v| {
+    key(
+        "leaderServes",
+        "yes",
+        "The leader accepts clients.",
+        |c, _, v| {
             c.quorum.leader_serves = v == "yes";
             Ok(Taken::Exactly)
-        }),
+        },
+    ),
     key(
         "cnxTimeout",
         "5000",

@@ -288,6 +288,48 @@ pub fn truncate(dirs: &DataDirs, zxid: i64) -> Result<(), StorageError> {
     cut(disk, path, offset)
 }
 
+/// Removes a file so that it is gone after a crash too.
+///
+/// # Errors
+/// When the system cannot.
+pub fn remove_file(dirs: &DataDirs, path: &Path) -> Result<(), StorageError> {
+    let disk = &**dirs.disk();
+    disk.remove(path)
+        .map_err(StorageError::io("remove", path))?;
+    dirs.sync_dir(path.parent().unwrap_or(path))
+}
+
+/// Whether some log holds transaction `zxid`.
+///
+/// # Errors
+/// When the system cannot read it, or it is damaged before that.
+pub fn holds(dirs: &DataDirs, zxid: i64) -> Result<bool, StorageError> {
+    let logs = dirs.logs()?;
+    match logs.iter().rfind(|(start, _)| *start <= zxid) {
+        Some((_, path)) => Ok(end_of(&**dirs.disk(), path, zxid)?.1 == Some(zxid)),
+        None => Ok(false),
+    }
+}
+
+/// Removes everything behind `zxid`, whether or not there is such a transaction.
+///
+/// # Errors
+/// When the system cannot, or the log is damaged before that.
+pub fn remove_behind(dirs: &DataDirs, zxid: i64) -> Result<(), StorageError> {
+    let disk = &**dirs.disk();
+    for (start, path) in dirs.logs()?.iter().rev() {
+        if *start > zxid {
+            disk.remove(path)
+                .map_err(StorageError::io("remove", path))?;
+            dirs.sync_dir(&dirs.log)?;
+            continue;
+        }
+        let (offset, _) = end_of(disk, path, zxid)?;
+        return cut(disk, path, offset);
+    }
+    Ok(())
+}
+
 /// Where the last entry with at most that zxid ends, and its zxid.
 fn end_of(disk: &dyn Disk, path: &Path, zxid: i64) -> Result<(u64, Option<i64>), StorageError> {
     let Some(mut file) = LogFile::open_on(disk, path)? else {
