@@ -106,6 +106,8 @@ pub struct Restored {
 pub struct Disk {
     log: Vec<(Zxid, Bytes)>,
     snapshot: Option<Snapshot>,
+    /// Whether the log no longer begins with the first transaction of all.
+    begun_later: bool,
     /// acceptedEpoch.
     pub accepted: i64,
     /// currentEpoch.
@@ -133,6 +135,7 @@ impl Disk {
             }
             Task::Install(snapshot) => {
                 self.log.clear();
+                self.begun_later = true;
                 self.snapshot = Some(snapshot.clone());
             }
             Task::Save(snapshot) => self.snapshot = Some(snapshot.clone()),
@@ -171,11 +174,7 @@ impl Disk {
             .snapshot
             .as_ref()
             .map_or(Zxid(0), |snapshot| snapshot.zxid);
-        from <= zxid
-            || self
-                .log
-                .first()
-                .is_some_and(|(first, _)| first.counter() == 1)
+        from <= zxid || !self.begun_later
     }
 
     /// Reads everything, as at a start.

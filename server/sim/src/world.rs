@@ -594,6 +594,9 @@ impl World {
             ));
         }
         for (conn, answer) in answers.list {
+            if self.plan.verbose {
+                println!("{:>7} server {sid} answers {conn}: {answer:?}", self.now);
+            }
             if let Answer::Session(session) = answer {
                 self.attach(sid, conn, session);
             }
@@ -968,8 +971,8 @@ impl World {
         };
         if request.cxid != *cxid {
             return Err(format!(
-                "FIFO: a reply to {cxid} instead of {}",
-                request.cxid
+                "FIFO: a reply to {cxid} instead of {request:?}; then come {:?}; client {:?} of {:?}",
+                client.in_flight, client.at, client.session
             ));
         }
         if *zxid < client.last_zxid {
@@ -1093,6 +1096,12 @@ impl World {
         client.writes += 1;
         let cxid = Cxid(client.cxid);
         client.in_flight.push_back(InFlight { cxid, op, floor });
+        if self.plan.verbose {
+            println!(
+                "{:>7} client {index} at {sid}: {cxid} operation {code}",
+                self.now
+            );
+        }
         let request = Request {
             conn: Some(conn),
             session,

@@ -521,7 +521,8 @@ impl Member {
             return;
         }
         if request.op == op_code::SYNC {
-            let last = self.replica.last_prepared();
+            self.take_proposals(io);
+            let last = self.history.last();
             if let Some(leading) = &mut self.leading {
                 if last > self.history.committed() {
                     leading.syncs.entry(last).or_default().push(link);
@@ -608,13 +609,10 @@ impl Member {
                 };
                 io.out.packets.push((*link, packet));
             }
-        }
-        let waiting = leading.syncs.split_off(&Zxid(upto.0 + 1));
-        for link in std::mem::replace(&mut leading.syncs, waiting)
-            .into_values()
-            .flatten()
-        {
-            io.send(link, Packet::Sync);
+            // In its place: what the learner asked for behind the sync comes behind its answer.
+            for link in leading.syncs.remove(zxid).unwrap_or_default() {
+                io.out.packets.push((link, Packet::Sync));
+            }
         }
         self.history.commit(upto);
         self.replica.commit(upto);
