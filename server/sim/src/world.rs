@@ -459,7 +459,8 @@ impl World {
         self.report.crashes += 1;
         let last = machine.disk.last();
         self.say(|| format!("server {sid} crashes; its log ends at {last:?}"));
-        for conn in running.conns.into_keys() {
+        drop(running);
+        for conn in self.conns_at(sid) {
             self.hear(conn, Answer::Closed);
         }
         let broken: Vec<LinkId> = self
@@ -770,12 +771,7 @@ impl World {
                 }
             }
             Effect::CloseAllConns { .. } => {
-                let at: Vec<ConnId> = self
-                    .clients
-                    .iter()
-                    .filter_map(|client| client.at.filter(|(at, _)| *at == sid))
-                    .map(|(_, conn)| conn)
-                    .collect();
+                let at = self.conns_at(sid);
                 for conn in at {
                     self.detach(sid, conn);
                 }
@@ -832,6 +828,13 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    fn conns_at(&self, sid: Sid) -> Vec<ConnId> {
+        let here = self.clients.iter().filter_map(|client| client.at);
+        here.filter(|(at, _)| *at == sid)
+            .map(|(_, conn)| conn)
+            .collect()
     }
 
     fn detach(&mut self, sid: Sid, conn: ConnId) {
