@@ -109,6 +109,11 @@ impl Shared {
         *self.phase() = Some((phase, self.clock.mono_ms()));
     }
 
+    /// Whether this server leads and leaves clients to others. Source: `leaderServes`.
+    pub(crate) fn is_reserved_leader(&self) -> bool {
+        !self.config.quorum.leader_serves && self.mode() == "leader"
+    }
+
     /// The mode as `srvr` tells it. Source: `ServerStats.Provider.getState`.
     pub(crate) fn mode(&self) -> &'static str {
         match self.phase().as_ref().map(|(phase, _)| phase.state) {

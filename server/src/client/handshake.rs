@@ -87,8 +87,8 @@ fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, En
         tracing::debug!(remote = %conn.remote, "too many connection attempts; turned away");
         return Err(End::Closed);
     }
-    if !shared.is_serving() {
-        tracing::debug!(remote = %conn.remote, "no leader; the client must try another server");
+    if !shared.is_serving() || shared.is_reserved_leader() {
+        tracing::debug!(remote = %conn.remote, "no leader here, or one that serves no clients; the client must try another server");
         return Err(End::Closed);
     }
     let last_zxid = shared.read_tree().last_zxid();

@@ -299,7 +299,7 @@ impl Config {
             ("initLimit", self.quorum.init_limit),
             ("syncLimit", self.quorum.sync_limit),
         ] {
-            if value == 0 {
+            if value < 1 {
                 let reason = "an ensemble needs it, above 0";
                 return Err(self.missing(key, reason));
             }
@@ -313,9 +313,8 @@ impl Config {
                 message: format!("{count} addresses; they are tried one after the other"),
             });
         }
-        let said = self.quorum.peer_is_observer;
         let observes = mine.role == Role::Observer;
-        if said.is_some_and(|observer| observer != observes) {
+        if self.given("peerType") && self.quorum.peer_is_observer != observes {
             let is = if observes {
                 "an observer"
             } else {

@@ -247,8 +247,8 @@ pub struct QuorumSettings {
     pub sync_limit: i64,
     /// Ticks to connect to the leader; 0 takes `initLimit`.
     pub connect_to_leader_limit: i64,
-    /// What `peerType` says, if it says anything.
-    pub peer_is_observer: Option<bool>,
+    /// What `peerType` says.
+    pub peer_is_observer: bool,
     /// Whether the ports between servers listen on every address.
     pub listen_on_all_ips: bool,
     /// Milliseconds to connect for an election.
@@ -275,7 +275,7 @@ impl Default for QuorumSettings {
             init_limit: 0,
             sync_limit: 0,
             connect_to_leader_limit: 0,
-            peer_is_observer: None,
+            peer_is_observer: false,
             listen_on_all_ips: false,
             cnx_timeout_ms: 5000,
             tcp_keep_alive: false,

@@ -480,16 +480,9 @@ fn settings_are_checked_together() {
 }
 
 #[test]
-fn one_server_stands_alone_and_more_are_refused() {
+fn one_server_stands_alone() {
     let setup = Setup::minimal("server.1=localhost:2888:3888;2181\n");
     assert!(setup.warnings()[0].contains("the only server: it stands alone"));
-    let error = Setup::minimal("server.1=a:2888:3888\nserver.2=b:2888:3888\n").error();
-    assert!(
-        error.contains(":3, ") && error.contains(":4: 2 servers are configured"),
-        "{error}"
-    );
-    let error = Setup::minimal("standaloneEnabled=false\nserver.1=a:2888:3888\n").error();
-    assert!(error.contains("asks for an ensemble of one"), "{error}");
     let error = Setup::minimal("standaloneEnabled=false\n").error();
     assert!(
         error.contains(":3: standaloneEnabled is false, so there must be"),
@@ -497,6 +490,60 @@ fn one_server_stands_alone_and_more_are_refused() {
     );
     let error = Setup::minimal("server.1=a:2888:3888:observer\n").error();
     assert!(error.contains(":3: observers need"), "{error}");
+}
+
+#[test]
+fn several_servers_are_an_ensemble() {
+    let lines = "server.1=a:2888:3888\nserver.2=b:2888:3888:observer\nserver.3=c:2888:3888\n";
+    let limits = "initLimit=10\nsyncLimit=5\n";
+    let setup = Setup::minimal(&format!("{lines}{limits}"));
+    assert!(
+        setup.error().contains("myid is not set"),
+        "{}",
+        setup.error()
+    );
+    let data = setup.dir.path();
+    let with = |my_id: &str, rest: &str| {
+        fs::write(data.join("myid"), my_id).unwrap();
+        let cfg = format!("dataDir={}\nclientPort=1\n{lines}{rest}", data.display());
+        fs::write(setup.path(), cfg).unwrap();
+    };
+    with("2", limits);
+    let config = setup.config();
+    assert_eq!(config.ensemble.as_ref().map(|e| e.me), Some(2));
+    assert_eq!(config.replica_config(1).server_id, 2);
+    assert!(
+        config
+            .conf_text(1, 0, 0)
+            .contains("serverId=2\ninitLimit=10\nsyncLimit=5\n")
+    );
+    with("7", limits);
+    assert!(setup.error().contains("server 7, which is not among them"));
+    with("1", "initLimit=10\n");
+    assert!(
+        setup
+            .error()
+            .contains("syncLimit is not set: an ensemble needs it")
+    );
+    with("1", &format!("{limits}group.1=1\n"));
+    assert!(
+        setup.error().contains("server 3 is in no group"),
+        "{}",
+        setup.error()
+    );
+    with("1", &format!("{limits}group.1=1:3\nweight.3=0\n"));
+    let weights = setup.config().ensemble.unwrap().members.weights;
+    assert_eq!(weights.get(&3), Some(&0));
+    with("1", &format!("{limits}peerType=observer\n"));
+    assert!(setup.warnings()[0].contains("this is a participant; they hold"));
+    let alone = Setup::minimal(&format!(
+        "standaloneEnabled=false\nserver.1=a:2888:3888\n{limits}"
+    ));
+    fs::write(alone.dir.path().join("myid"), "1").unwrap();
+    let cfg = fs::read_to_string(alone.path()).unwrap();
+    let cfg = cfg.replace("/tmp\n", &format!("{}\n", alone.dir.path().display()));
+    fs::write(alone.path(), cfg).unwrap();
+    assert!(alone.config().ensemble.is_some());
 }
 
 #[test]
@@ -552,15 +599,21 @@ fn servers_in_a_file_of_their_own() {
     );
     fs::write(&dynamic, "server.1=a:2888:3888:participant\n").unwrap();
     assert_eq!(setup.config().client_port, 1);
-    fs::write(&dynamic, "server.1=a:2888:3888\nserver.2=b:2888:3888\n").unwrap();
+    let both = "server.1=a:2888:3888\nserver.2=b:2888:3888\nversion=100000000\n";
+    fs::write(&dynamic, both).unwrap();
     assert!(
-        setup.error().contains("2 servers are configured"),
+        setup.error().contains("myid is not set"),
         "{}",
         setup.error()
     );
-    fs::write(&dynamic, "version=100000000\n").unwrap();
+    fs::write(setup.dir.path().join("myid"), "2").unwrap();
+    fs::write(setup.path(), format!("{cfg}initLimit=5\nsyncLimit=2\n")).unwrap();
+    let ensemble = setup.config().ensemble.unwrap();
+    assert_eq!((ensemble.me, ensemble.members.servers.len()), (2, 2));
+    assert_eq!(ensemble.members.version, Some(0x1_0000_0000));
+    fs::write(&dynamic, "clientPort=1\n").unwrap();
     assert!(
-        setup.error().contains("zoo.cfg.dynamic:1: version="),
+        setup.error().contains("zoo.cfg.dynamic:1: clientPort="),
         "{}",
         setup.error()
     );

@@ -74,21 +74,21 @@ pub(super) const KEYS: &[KeySpec] = &[
         "initLimit",
         "",
         "Ticks a follower has to connect and synchronise.",
-        |c, _, v| strict_int(v, 0, i32::MAX, &mut c.quorum.init_limit),
+        |c, _, v| strict_int(v, i32::MIN, i32::MAX, &mut c.quorum.init_limit),
     )
     .file_only(),
     key(
         "syncLimit",
         "",
         "Ticks a follower may lag behind.",
-        |c, _, v| strict_int(v, 0, i32::MAX, &mut c.quorum.sync_limit),
+        |c, _, v| strict_int(v, i32::MIN, i32::MAX, &mut c.quorum.sync_limit),
     )
     .file_only(),
     key(
         "connectToLearnerMasterLimit",
         "",
         "Ticks to connect to the leader.",
-        |c, _, v| strict_int(v, 0, i32::MAX, &mut c.quorum.connect_to_leader_limit),
+        |c, _, v| strict_int(v, i32::MIN, i32::MAX, &mut c.quorum.connect_to_leader_limit),
     )
     .file_only(),
     key(
@@ -111,7 +111,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         |c, _, v| {
             let observer = v.eq_ignore_ascii_case("observer");
             if observer || v.eq_ignore_ascii_case("participant") {
-                c.quorum.peer_is_observer = Some(observer);
+                c.quorum.peer_is_observer = observer;
                 return Ok(Taken::Exactly);
             }
             Err(Refused::Invalid("participant or observer".into()))

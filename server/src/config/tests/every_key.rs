@@ -177,6 +177,35 @@ const CASES: &[(&str, &str, Check)] = &[
         c.given("standaloneEnabled")
     }),
     ("server.1", "localhost:2888:3888", |c| c.servers.len() == 1),
+    ("group.1", "1", |c| c.groups["group.1"] == "1"),
+    ("weight.1", "1", |c| c.groups["weight.1"] == "1"),
+    ("initLimit", "7", |c| c.quorum.init_limit == 7),
+    ("syncLimit", "7", |c| c.quorum.sync_limit == 7),
+    ("connectToLearnerMasterLimit", "7", |c| {
+        c.quorum.connect_to_leader_limit == 7
+    }),
+    ("peerType", "observer", |c| c.quorum.peer_is_observer),
+    ("quorumListenOnAllIPs", "true", |c| {
+        c.quorum.listen_on_all_ips
+    }),
+    ("leaderServes", "no", |c| !c.quorum.leader_serves),
+    ("cnxTimeout", "7", |c| c.quorum.cnx_timeout_ms == 7),
+    ("tcpKeepAlive", "true", |c| c.quorum.tcp_keep_alive),
+    ("commitLogCount", "7", |c| {
+        c.member_config(1).commit_log_count == 7
+    }),
+    ("forceSnapshotSync", "true", |c| {
+        c.member_config(1).force_snapshot_sync
+    }),
+    ("leaderConnectDelayDuringRetryMs", "7", |c| {
+        c.quorum.connect_delay_ms == 7
+    }),
+    ("fastleader.minNotificationInterval", "7", |c| {
+        c.member_config(1).election.min_interval_ms == 7
+    }),
+    ("fastleader.maxNotificationInterval", "7", |c| {
+        c.member_config(1).election.max_interval_ms == 7
+    }),
 ];
 
 #[test]
