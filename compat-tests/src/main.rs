@@ -4,6 +4,7 @@
 mod badinput;
 mod control;
 mod diff;
+mod ensemble;
 mod files;
 mod guard;
 mod matrix;
@@ -42,6 +43,8 @@ enum Command {
     Files(files::Options),
     /// Writes or checks MATRIX.md.
     Matrix(matrix::Options),
+    /// Ensembles of Menagerie, of Menagerie and Apache, and the way from one to the other.
+    Ensemble(ensemble::Options),
     /// Bad input, on connections and at the start.
     Badinput,
     /// The suites of the official clients.
@@ -73,6 +76,7 @@ fn run(args: Args) -> Result<bool> {
         Command::Diff(options) => diff::run(&options, &programs()?),
         Command::Files(options) => files::run(&options, &programs()?),
         Command::Matrix(options) => matrix::run(&options, &programs()?),
+        Command::Ensemble(options) => ensemble::run(&options, &programs()?),
         Command::Badinput => badinput::run(&programs()?),
         Command::Suites(options) => suites::run(&options, &programs()?),
     }

@@ -116,6 +116,23 @@ impl Server {
         Ok(server)
     }
 
+    /// Another program serves the data from the next start on.
+    pub(crate) const fn become_kind(&mut self, kind: Kind) {
+        self.kind = kind;
+    }
+
+    /// Which program it is.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            guard::send(pid, signal);
+        }
+    }
+
     /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
@@ -164,7 +181,18 @@ impl Server {
                     .arg("-Dzookeeper.admin.enableServer=false")
                     .args(&self.settings.flags)
                     .args(["-cp", &self.programs.class_path])
-                    .arg("org.apache.zookeeper.server.ZooKeeperServerMain");
+                    .arg(
+                        if self
+                            .settings
+                            .lines
+                            .iter()
+                            .any(|line| line.starts_with("server."))
+                        {
+                            "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+                        } else {
+                            "org.apache.zookeeper.server.ZooKeeperServerMain"
+                        },
+                    );
                 command
             }
             Kind::Menagerie => {
