@@ -124,7 +124,10 @@ impl Deliver for Delivery<'_> {
         if let Some(conn) = other.filter(|conn| requester.is_none_or(|(id, _)| id != conn.id)) {
             self.push(conn.id, |out| out.abort = true);
         }
-        if requester.is_none() {
+        // In an ensemble most of these were closed by clients of other members.
+        if requester.is_none() && self.shared.config.ensemble.is_some() {
+            tracing::debug!(%session, "session closed");
+        } else if requester.is_none() {
             self.shared
                 .stats
                 .stale_sessions_expired
