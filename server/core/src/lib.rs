@@ -9,6 +9,7 @@ pub mod election;
 pub mod event;
 pub mod ids;
 pub mod member;
+pub mod planted;
 pub mod processor;
 pub mod quorum;
 pub mod quota;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use menagerie_core::planted::Planted;
 use menagerie_sim::{Plan, Report, run};
 
 /// Simulates ensembles with faults and checks Zab's properties.
@@ -21,6 +22,14 @@ struct Options {
     /// Simulated milliseconds with faults.
     #[arg(long, default_value_t = 20_000)]
     faults_ms: i64,
+    /// Plant every bug in turn and see that it is found within `--count` seeds.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    planted: bool,
+    /// Only the bug of that name.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    bug: Option<String>,
     /// Tell what happens.
     #[arg(long, short)]
     verbose: bool,
@@ -28,6 +37,10 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    #[cfg(feature = "planted-bugs")]
+    if options.planted {
+        return find_planted(&options);
+    }
     let begun = Instant::now();
     let limit = options.seconds.map(Duration::from_secs);
     let count = options
@@ -41,6 +54,7 @@ fn main() -> ExitCode {
             seed,
             faults_ms: options.faults_ms,
             verbose: options.verbose,
+            planted: Planted::default(),
         };
         match run(&plan) {
             Ok(report) => add(&mut total, &report),
@@ -71,6 +85,50 @@ fn main() -> ExitCode {
         total.expired,
     );
     ExitCode::SUCCESS
+}
+
+/// Whether every bug is found.
+#[cfg(feature = "planted-bugs")]
+fn find_planted(options: &Options) -> ExitCode {
+    use menagerie_core::planted::Bug;
+
+    let mut missed = 0;
+    let only = |bug: &&Bug| {
+        let name = options.bug.as_deref();
+        name.is_none_or(|name| format!("{bug:?}") == name)
+    };
+    for bug in Bug::ALL.iter().filter(only) {
+        let seeds = options.seed..options.seed + options.count.unwrap_or(2000);
+        let found = seeds.clone().find_map(|seed| {
+            let plan = Plan {
+                seed,
+                faults_ms: options.faults_ms,
+                verbose: false,
+                planted: Planted::new(Some(*bug)),
+            };
+            run(&plan).err().map(|violation| (seed, violation))
+        });
+        match found {
+            Some((seed, violation)) => {
+                let short: String = violation.chars().take(120).collect();
+                println!("{bug:?}: seed {seed}: {short}");
+            }
+            None => {
+                println!("{bug:?}: NOT FOUND in {} seeds", seeds.end - seeds.start);
+                missed += 1;
+            }
+        }
+    }
+    println!(
+        "{} of {} planted bugs found",
+        Bug::ALL.len() - missed,
+        Bug::ALL.len()
+    );
+    if missed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn add(total: &mut Report, report: &Report) {

@@ -9,6 +9,7 @@ use menagerie_core::election::ElectionConfig;
 use menagerie_core::event::Now;
 use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
 use menagerie_core::member::{Member, MemberConfig, Memory};
+use menagerie_core::planted::Planted;
 use menagerie_core::processor::apply::Watches;
 use menagerie_core::processor::prep::PrepConfig;
 use menagerie_core::processor::read::WatchRegistry;
@@ -42,7 +43,14 @@ pub struct Running {
 
 /// Starts a member from its disk.
 #[must_use]
-pub fn start(me: Sid, configs: &Configs, disk: &Disk, now: Now, seed: u64) -> Running {
+pub fn start(
+    me: Sid,
+    configs: &Configs,
+    disk: &Disk,
+    now: Now,
+    seed: u64,
+    planted: Planted,
+) -> Running {
     let restored = disk.restore();
     let config = ReplicaConfig {
         prep: PrepConfig {
@@ -79,7 +87,11 @@ pub fn start(me: Sid, configs: &Configs, disk: &Disk, now: Now, seed: u64) -> Ru
         sync_limit: 5,
         commit_log_count: RECENT,
         force_snapshot_sync: false,
-        election: ElectionConfig::default(),
+        election: ElectionConfig {
+            planted,
+            ..ElectionConfig::default()
+        },
+        planted,
     };
     let member = Member::new(
         config,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use menagerie_core::effect::{Effect, Effects};
 use menagerie_core::event::{EpochKind, Event, Now, Request};
 use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
+use menagerie_core::planted::Planted;
 use menagerie_core::quorum::{Configs, Membership};
 use menagerie_core::zab::packet::Packet;
 use menagerie_wire::client::{CreateRequest, PathRequest, PathWatchRequest, SetDataRequest};
@@ -27,6 +28,8 @@ pub struct Plan {
     pub faults_ms: i64,
     /// Whether to tell what happens.
     pub verbose: bool,
+    /// A bug in all members.
+    pub planted: Planted,
 }
 
 /// What a run amounted to.
@@ -411,6 +414,7 @@ impl World {
     fn start(&mut self, sid: Sid) -> Result<(), Violation> {
         let now = self.clock(sid);
         let seed = self.rng.u64(..);
+        let planted = self.plan.planted;
         let configs = self.configs.clone();
         let Some(machine) = self.machines.get_mut(&sid) else {
             return Ok(());
@@ -421,7 +425,7 @@ impl World {
         machine.incarnation += 1;
         machine.next_tick = i64::MAX;
         machine.serving = false;
-        machine.running = Some(start(sid, &configs, &machine.disk, now, seed));
+        machine.running = Some(start(sid, &configs, &machine.disk, now, seed, planted));
         self.say(|| format!("server {sid} starts"));
         self.tell_reachable(sid, true);
         self.step(sid, None)

@@ -5,6 +5,7 @@ use menagerie_core::acl::AuthConfig;
 use menagerie_core::election::ElectionConfig;
 use menagerie_core::ids::Sid;
 use menagerie_core::member::MemberConfig;
+use menagerie_core::planted::Planted;
 use menagerie_core::processor::prep::PrepConfig;
 use menagerie_core::reaper::ReaperConfig;
 use menagerie_core::replica::ReplicaConfig;
@@ -65,6 +66,7 @@ impl Config {
             sync_limit: quorum.sync_limit,
             commit_log_count: usize::try_from(quorum.commit_log_count).unwrap_or_default(),
             force_snapshot_sync: quorum.force_snapshot_sync,
+            planted: Planted::default(),
             election: ElectionConfig {
                 min_interval_ms: quorum.min_notification_interval_ms,
                 max_interval_ms: quorum.max_notification_interval_ms,

@@ -55,6 +55,37 @@ pub(crate) const STAGES: &[Stage] = &[
     ),
     own("unit", &["cargo", "test", "--quiet", "--workspace"]),
     own(
+        "sim",
+        &[
+            "cargo",
+            "run",
+            "--quiet",
+            "--release",
+            "-p",
+            "menagerie-sim",
+            "--",
+            "--count",
+            "8000",
+        ],
+    ),
+    own(
+        "planted",
+        &[
+            "cargo",
+            "run",
+            "--quiet",
+            "--release",
+            "-p",
+            "menagerie-sim",
+            "--features",
+            "planted-bugs",
+            "--",
+            "--planted",
+            "--count",
+            "2000",
+        ],
+    ),
+    own(
         "build",
         &[
             "cargo",
@@ -99,6 +130,7 @@ pub(crate) const STAGES: &[Stage] = &[
         "matrix",
         &["target/release/menagerie-compat", "matrix", "--check"],
     ),
+    compat("ensemble", &["target/release/menagerie-compat", "ensemble"]),
     compat("badinput", &["target/release/menagerie-compat", "badinput"]),
     compat("suites", &["target/release/menagerie-compat", "suites"]),
 ];

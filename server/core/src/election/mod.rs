@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use menagerie_wire::election::{NOTIFICATION_VERSION, Notification, ServerState};
 
 use crate::ids::{Sid, Zxid};
+use crate::planted::{Bug, Planted};
 use crate::quorum::{Configs, Membership};
 use crate::session::MonoMs;
 
@@ -26,6 +27,8 @@ pub struct ElectionConfig {
     /// How long a better vote is waited for when enough servers agree while some have not been
     /// heard. Source: `FastLeaderElection.finalizeWait`.
     pub finalize_ms: i64,
+    /// For the simulator.
+    pub planted: Planted,
 }
 
 impl Default for ElectionConfig {
@@ -34,6 +37,7 @@ impl Default for ElectionConfig {
             min_interval_ms: 200,
             max_interval_ms: 60_000,
             finalize_ms: 200,
+            planted: Planted::default(),
         }
     }
 }
@@ -58,8 +62,17 @@ impl Ballot {
     };
 
     /// Whether it wins over `other`. Source: `FastLeaderElection.totalOrderPredicate`.
-    fn beats(&self, other: &Self, members: &Membership) -> bool {
-        let rank = |ballot: &Self| (ballot.peer_epoch, ballot.zxid, ballot.leader);
+    fn beats(&self, other: &Self, members: &Membership, planted: Planted) -> bool {
+        let rank = |ballot: &Self| {
+            let (mut epoch, mut zxid) = (ballot.peer_epoch, ballot.zxid);
+            if planted.has(Bug::VoteIgnoresHistory) {
+                epoch = 0;
+            }
+            if planted.has(Bug::VoteIgnoresZxid) || planted.has(Bug::VoteIgnoresHistory) {
+                zxid = Zxid(0);
+            }
+            (epoch, zxid, ballot.leader)
+        };
         members.weight(self.leader) != 0 && rank(self) > rank(other)
     }
 }
@@ -270,13 +283,16 @@ impl Election {
             self.round = vote.round;
             self.received.clear();
             let mine = self.initial;
-            let better = if vote.ballot.beats(&mine, members) {
+            let better = if vote.ballot.beats(&mine, members, self.config.planted) {
                 vote.ballot
             } else {
                 mine
             };
             self.propose(better, configs, out);
-        } else if vote.ballot.beats(&self.proposal, members) {
+        } else if vote
+            .ballot
+            .beats(&self.proposal, members, self.config.planted)
+        {
             self.propose(vote.ballot, configs, out);
         }
         self.received.insert(from, vote);

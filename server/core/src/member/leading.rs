@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Io, Member};
 use crate::event::{EpochKind, Event, Request};
 use crate::ids::{LinkId, Sid, Zxid};
+use crate::planted::Bug;
 use crate::zab::history::SyncPlan;
 use crate::zab::packet::Packet;
 use menagerie_wire::election::ServerState;
@@ -279,8 +280,9 @@ impl Member {
     /// Source: `Leader.getEpochToPropose`.
     fn try_epoch(&mut self, io: &mut Io<'_>) {
         let Some(leading) = &self.leading else { return };
-        if leading.stage != Stage::Discovery || !leading.has_quorum(self, Progress::Known, |_| true)
-        {
+        let enough = leading.has_quorum(self, Progress::Known, |_| true)
+            || self.config.planted.has(Bug::EpochWithoutQuorum);
+        if leading.stage != Stage::Discovery || !enough {
             return;
         }
         let epoch = leading.highest_epoch + 1;
@@ -348,6 +350,7 @@ impl Member {
         // The beginning of an epoch is in the history of everyone who has that epoch.
         let known = zxid.counter() == 0 && zxid.epoch() <= ours;
         if let Some(epoch) = epoch
+            && !self.config.planted.has(Bug::AheadIsAccepted)
             && (epoch > ours || epoch == ours && zxid > last && !known)
         {
             let reason = format!(
@@ -373,9 +376,9 @@ impl Member {
     fn try_adopt(&mut self, io: &mut Io<'_>) {
         let Some(leading) = &self.leading else { return };
         let accepts = |peer: &Peer| peer.owes.is_none();
-        if leading.stage != Stage::Epoch
-            || !leading.has_quorum(self, Progress::Accepted(Zxid(i64::MIN)), accepts)
-        {
+        let enough = leading.has_quorum(self, Progress::Accepted(Zxid(i64::MIN)), accepts)
+            || self.config.planted.has(Bug::AdoptWithoutQuorum);
+        if leading.stage != Stage::Epoch || !enough {
             return;
         }
         let epoch = leading.epoch;
@@ -404,9 +407,16 @@ impl Member {
             SyncPlan::Trunc { zxid, from } => (Packet::Trunc(zxid), from),
             SyncPlan::Older | SyncPlan::Snap => {
                 let zxid = Zxid(io.tree.last_zxid());
-                (Packet::Snap(zxid), self.history.after(zxid))
+                if self.config.planted.has(Bug::SnapForgetsRest) {
+                    (Packet::Snap(zxid), usize::MAX)
+                } else {
+                    (Packet::Snap(zxid), self.history.after(zxid))
+                }
             }
         };
+        let from = from.saturating_add(usize::from(
+            self.config.planted.has(Bug::DiffSkipsOne) && matches!(how, Packet::Diff(_)),
+        ));
         io.out.actions.push(crate::effect::Effect::Say(format!(
             "synchronising server {}, last zxid {last}, by {how}",
             peer.sid
@@ -474,7 +484,9 @@ impl Member {
 
     fn try_establish(&mut self, io: &mut Io<'_>) {
         let Some(leading) = &self.leading else { return };
-        if leading.stage != Stage::Sync || !leading.has_quorum(self, Progress::Synced, |_| true) {
+        let enough = leading.has_quorum(self, Progress::Synced, |_| true)
+            || self.config.planted.has(Bug::EstablishWithoutQuorum);
+        if leading.stage != Stage::Sync || !enough {
             return;
         }
         let epoch = leading.epoch;
@@ -524,7 +536,8 @@ impl Member {
             self.take_proposals(io);
             let last = self.history.last();
             if let Some(leading) = &mut self.leading {
-                if last > self.history.committed() {
+                if last > self.history.committed() && !self.config.planted.has(Bug::SyncDoesNotWait)
+                {
                     leading.syncs.entry(last).or_default().push(link);
                 } else {
                     io.send(link, Packet::Sync);
@@ -574,6 +587,9 @@ impl Member {
         };
         let acked = |sid: Sid| {
             if sid == self.config.me {
+                if self.config.planted.has(Bug::OwnAckBeforeSync) {
+                    return Some(self.history.last());
+                }
                 return Some(self.durable);
             }
             let peers = leading.peers.values();
@@ -590,6 +606,9 @@ impl Member {
         let mut upto = highest(&self.configs.committed);
         if let Some(next) = self.configs.next() {
             upto = upto.min(highest(next));
+        }
+        if self.config.planted.has(Bug::CommitWithoutQuorum) {
+            upto = self.history.last();
         }
         if upto <= before {
             return;

@@ -9,6 +9,7 @@ use super::{Io, Member};
 use crate::effect::Effect;
 use crate::event::{EpochKind, Event};
 use crate::ids::{LinkId, Sid, Zxid};
+use crate::planted::Bug;
 use crate::txn::LoggedTxn;
 use crate::zab::packet::Packet;
 
@@ -245,6 +246,10 @@ impl Member {
         if epoch == accepted {
             learning.stage = Stage::Sync;
             io.send(link, Packet::AckEpoch { zxid, epoch: None });
+        } else if self.config.planted.has(Bug::AcceptedEpochNotWritten) {
+            learning.stage = Stage::Sync;
+            let epoch = Some(self.current_epoch);
+            io.send(link, Packet::AckEpoch { zxid, epoch });
         } else {
             learning.stage = Stage::Accepting;
             self.persist(EpochKind::Accepted, epoch, io);
@@ -270,8 +275,12 @@ impl Member {
         match (kind, learning.stage) {
             (EpochKind::Accepted, Stage::Accepting) => {
                 learning.stage = Stage::Sync;
+                let early = learning.epoch;
                 let epoch = Some(current);
                 io.send(link, Packet::AckEpoch { zxid, epoch });
+                if self.config.planted.has(Bug::CurrentEpochTooEarly) {
+                    self.persist(EpochKind::Current, early, io);
+                }
             }
             (EpochKind::Current, Stage::Adopting) => {
                 learning.stage = Stage::Waiting;
@@ -294,14 +303,15 @@ impl Member {
     }
 
     fn cut(&mut self, zxid: Zxid, io: &mut Io<'_>) {
-        if zxid >= self.history.last() {
+        if zxid >= self.history.last() || self.config.planted.has(Bug::TruncSkipped) {
             self.take_over_from(zxid);
             return;
         }
         if let Some(learning) = &mut self.learning {
             learning.stage = Stage::OnDisk;
         }
-        let reload = Zxid(io.tree.last_zxid()) > zxid;
+        let reload =
+            Zxid(io.tree.last_zxid()) > zxid && !self.config.planted.has(Bug::TruncKeepsTree);
         if reload {
             // Clients may have seen what is about to be undone only if it was committed, but their
             // watches belong to the tree that goes.
@@ -417,6 +427,14 @@ impl Member {
         }
         learning.stage = Stage::Adopting;
         let epoch = learning.epoch;
+        if self.config.planted.has(Bug::NewLeaderAckedTooEarly) {
+            learning.stage = Stage::Waiting;
+            learning.acked = learning.committed;
+            if let Some(link) = learning.link {
+                io.send(link, Packet::Ack(zxid));
+            }
+            return Ok(());
+        }
         self.persist(EpochKind::Current, epoch, io);
         Ok(())
     }
@@ -448,10 +466,13 @@ impl Member {
             return;
         };
         let Some(link) = learning.link else { return };
-        if learning.observer || learning.stage < Stage::Waiting || self.durable <= learning.acked {
+        let mut durable = self.durable.min(self.history.last());
+        if self.config.planted.has(Bug::AckBeforeSync) {
+            durable = self.history.last();
+        }
+        if learning.observer || learning.stage < Stage::Waiting || durable <= learning.acked {
             return;
         }
-        let durable = self.durable.min(self.history.last());
         for (zxid, _) in self.history.between(learning.acked, durable) {
             io.out.packets.push((link, Packet::Ack(*zxid)));
             learning.acked = *zxid;

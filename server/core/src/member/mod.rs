@@ -15,6 +15,7 @@ use crate::effect::{Deliver, Effect, Effects, Phase};
 use crate::election::{Election, ElectionConfig};
 use crate::event::{EpochKind, Event, Now};
 use crate::ids::{ConnId, LinkId, SessionId, Sid, Zxid};
+use crate::planted::{Bug, Planted};
 use crate::processor::apply::Watches;
 use crate::processor::read::WatchRegistry;
 use crate::quorum::Configs;
@@ -45,6 +46,8 @@ pub struct MemberConfig {
     pub force_snapshot_sync: bool,
     /// Waiting times of elections.
     pub election: ElectionConfig,
+    /// For the simulator.
+    pub planted: Planted,
 }
 
 /// What a member remembers from before its start.
@@ -202,6 +205,7 @@ impl Member {
                 self.durable = zxid;
                 match reloaded {
                     Some(sessions) => self.replica.restart(zxid, sessions, now),
+                    None if self.config.planted.has(Bug::TruncKeepsPending) => {}
                     None => self.replica.truncate(zxid),
                 }
                 self.learn_disk_done(zxid, &mut io);
