@@ -113,9 +113,8 @@ impl InitialMessage {
         if Self::length(bytes)? != Some(bytes.len()) {
             return Err(malformed());
         }
-        let parsed: IResult<&[u8], (i64, Option<(i64, i32)>, &[u8]), ()> =
-            (be_i64, opt((be_i64, be_i32)), rest).parse(bytes);
-        let (_, (first, more, text)) = parsed.map_err(|_| malformed())?;
+        let mut parts = (be_i64, opt((be_i64, be_i32)), rest);
+        let (_, (first, more, text)) = parts.parse(bytes).map_err(|_: nom::Err<()>| malformed())?;
         let Some((sid, _)) = more else {
             return Ok(Self {
                 sid: first,
@@ -325,7 +324,7 @@ mod tests {
             config: b"version=0".to_vec(),
         };
         let bytes = vote.encode();
-        assert_eq!(Notification::decode(&bytes), Ok(vote.clone()));
+        assert_eq!(Notification::decode(&bytes), Ok(vote));
         let short = Notification::decode(&bytes[..28]).unwrap();
         assert_eq!((short.peer_epoch, short.version), (1, 0));
         let middle = Notification::decode(&bytes[..40]).unwrap();

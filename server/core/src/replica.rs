@@ -196,10 +196,8 @@ impl Replica {
             Event::Touch { session, at_ms } => {
                 self.sessions.touch(session, at_ms);
             }
-            Event::LogDurable { zxid } => {
-                if self.alone {
-                    self.commit(zxid);
-                }
+            Event::LogDurable { zxid } if self.alone => {
+                self.commit(zxid);
             }
             Event::SnapshotDone => self.snapshots.done(),
             // The rest is about the ensemble.

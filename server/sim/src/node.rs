@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use menagerie_core::acl::AuthConfig;
-use menagerie_core::effect::{Body, Deliver, Fired, Reply};
+use menagerie_core::effect::{Deliver, Fired, Reply};
 use menagerie_core::election::ElectionConfig;
 use menagerie_core::event::Now;
 use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
@@ -159,7 +159,6 @@ pub struct Answers {
 
 impl Deliver for Answers {
     fn reply(&mut self, reply: &Reply<'_>) {
-        let _: &Body<'_> = &reply.body;
         let answer = Answer::Done {
             cxid: reply.cxid,
             zxid: reply.zxid,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 use menagerie_core::effect::{Effect, Effects};
-use menagerie_core::event::{EpochKind, Event, Now, Request};
+use menagerie_core::event::{Event, Now, Request};
 use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
 use menagerie_core::planted::Planted;
 use menagerie_core::quorum::{Configs, Membership};
@@ -625,7 +625,7 @@ impl World {
             let entries = effects.log.entries();
             let entries = entries.map(|(zxid, bytes)| (zxid, Bytes::copy_from_slice(bytes)));
             let task = Task::Append(entries.collect());
-            self.to_disk(sid, task);
+            self.enqueue(sid, task);
         }
         for effect in effects.actions {
             self.carry_out_one(sid, effect)?;
@@ -780,11 +780,11 @@ impl World {
                     self.detach(sid, conn);
                 }
             }
-            Effect::PersistEpoch { kind, epoch } => self.to_disk(sid, Task::Epoch(kind, epoch)),
+            Effect::PersistEpoch { kind, epoch } => self.enqueue(sid, Task::Epoch(kind, epoch)),
             Effect::Truncate { zxid, reload } => {
                 let machine = self.machines.get(&sid);
                 if machine.is_some_and(|machine| machine.disk.can_truncate(zxid)) {
-                    self.to_disk(sid, Task::Truncate(zxid, reload));
+                    self.enqueue(sid, Task::Truncate(zxid, reload));
                 } else {
                     let reason = "the log does not reach back".to_owned();
                     let event = Event::TruncateFailed { zxid, reason };
@@ -794,7 +794,7 @@ impl World {
             Effect::InstallSnapshot { link, .. } => {
                 let running = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut());
                 if let Some(snapshot) = running.and_then(|r| r.parked.remove(&link)) {
-                    self.to_disk(sid, Task::Install(snapshot));
+                    self.enqueue(sid, Task::Install(snapshot));
                 }
             }
             Effect::AnswerPing { link, zxid } => {
@@ -814,7 +814,7 @@ impl World {
                 };
                 let sessions = running.member.replica().sessions().all();
                 let snapshot = Snapshot::of(&running.tree, sessions, running.lineage.clone());
-                self.to_disk(sid, Task::Save(snapshot));
+                self.enqueue(sid, Task::Save(snapshot));
             }
             Effect::SessionResumed {
                 conn,
@@ -882,7 +882,7 @@ impl World {
 
     // --- disks ---------------------------------------------------------------------------------
 
-    fn to_disk(&mut self, sid: Sid, task: Task) {
+    fn enqueue(&mut self, sid: Sid, task: Task) {
         let Some(machine) = self.machines.get_mut(&sid) else {
             return;
         };
@@ -907,7 +907,6 @@ impl World {
     }
 
     fn disk_done(&mut self, sid: Sid, incarnation: u64) -> Result<(), Violation> {
-        let now = self.clock(sid);
         let Some(machine) = self.machines.get_mut(&sid) else {
             return Ok(());
         };
@@ -925,7 +924,6 @@ impl World {
                 .map(|(zxid, _)| Event::LogDurable { zxid: *zxid }),
             Task::Epoch(kind, epoch) => {
                 let (accepted, current) = (machine.disk.accepted, machine.disk.current);
-                let _: EpochKind = kind;
                 self.checker.epochs(sid, accepted, current)?;
                 Some(Event::EpochDurable { kind, epoch })
             }
@@ -953,7 +951,6 @@ impl World {
         if more {
             self.disk_next(sid);
         }
-        let _ = now;
         match event {
             Some(event) => self.happen(Happening::Tell(sid, incarnation, event)),
             None => Ok(()),
@@ -1160,10 +1157,7 @@ impl World {
             }
             None => Event::OpenSession { conn, timeout_ms },
         };
-        let resumed = session.is_some();
-        self.tell(sid, event)?;
-        let _ = resumed;
-        Ok(())
+        self.tell(sid, event)
     }
 
     // --- faults --------------------------------------------------------------------------------

@@ -360,24 +360,7 @@ impl Packet {
             }
             kind::REQUEST => {
                 need(REQUEST_HEAD)?;
-                let (session, cxid) = (SessionId(data.get_i64()), Cxid(data.get_i32()));
-                let op = data.get_i32();
-                let ids = packet.auth_info.unwrap_or_default();
-                let auth = ids
-                    .into_iter()
-                    .map(|id| {
-                        let (scheme, id) =
-                            (id.scheme.unwrap_or_default(), id.id.unwrap_or_default());
-                        AuthId::new(&scheme, &id)
-                    })
-                    .collect();
-                Self::Request {
-                    session,
-                    cxid,
-                    op,
-                    body: data,
-                    auth,
-                }
+                request(data, packet.auth_info.unwrap_or_default())
             }
             kind::SYNC => Self::Sync,
             other => return Err(PacketError::Kind(other)),
@@ -408,6 +391,22 @@ impl Packet {
 const TOUCH_LEN: usize = 12;
 /// Session, number and code of a request.
 const REQUEST_HEAD: usize = 16;
+
+fn request(mut data: Bytes, ids: Vec<Id<'_>>) -> Packet {
+    let (session, cxid) = (SessionId(data.get_i64()), Cxid(data.get_i32()));
+    let op = data.get_i32();
+    let auth = |id: Id<'_>| {
+        let (scheme, id) = (id.scheme.unwrap_or_default(), id.id.unwrap_or_default());
+        AuthId::new(&scheme, &id)
+    };
+    Packet::Request {
+        session,
+        cxid,
+        op,
+        body: data,
+        auth: ids.into_iter().map(auth).collect(),
+    }
+}
 
 /// Number and configuration version of a learner of any age; who says nothing has no number.
 /// Source: `LearnerHandler.run`.
