@@ -165,7 +165,7 @@ impl History {
             };
         }
         match first {
-            Some(first) if first <= peer => self.scan(peer),
+            Some(first) if first <= peer && peer <= last => self.scan(peer),
             _ if peer < last => SyncPlan::Older,
             _ => SyncPlan::Snap,
         }
