@@ -26,12 +26,8 @@ pub enum Bug {
     VoteIgnoresZxid,
     /// Elections look at server numbers only.
     VoteIgnoresHistory,
-    /// A leader takes learners that are ahead of it.
-    AheadIsAccepted,
     /// A leader chooses an epoch without a quorum.
     EpochWithoutQuorum,
-    /// A leader adopts its epoch without a quorum of acceptances.
-    AdoptWithoutQuorum,
     /// A leader serves without a quorum that has its history.
     EstablishWithoutQuorum,
     /// A DIFF lacks its first transaction.
@@ -56,9 +52,7 @@ impl Bug {
         Self::TruncKeepsPending,
         Self::VoteIgnoresZxid,
         Self::VoteIgnoresHistory,
-        Self::AheadIsAccepted,
         Self::EpochWithoutQuorum,
-        Self::AdoptWithoutQuorum,
         Self::EstablishWithoutQuorum,
         Self::DiffSkipsOne,
         Self::SnapForgetsRest,

@@ -350,7 +350,6 @@ impl Member {
         // The beginning of an epoch is in the history of everyone who has that epoch.
         let known = zxid.counter() == 0 && zxid.epoch() <= ours;
         if let Some(epoch) = epoch
-            && !self.config.planted.has(Bug::AheadIsAccepted)
             && (epoch > ours || epoch == ours && zxid > last && !known)
         {
             let reason = format!(
@@ -376,8 +375,7 @@ impl Member {
     fn try_adopt(&mut self, io: &mut Io<'_>) {
         let Some(leading) = &self.leading else { return };
         let accepts = |peer: &Peer| peer.owes.is_none();
-        let enough = leading.has_quorum(self, Progress::Accepted(Zxid(i64::MIN)), accepts)
-            || self.config.planted.has(Bug::AdoptWithoutQuorum);
+        let enough = leading.has_quorum(self, Progress::Accepted(Zxid(i64::MIN)), accepts);
         if leading.stage != Stage::Epoch || !enough {
             return;
         }
