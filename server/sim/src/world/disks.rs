@@ -1,7 +1,7 @@
 //! Owns when disks do what they were asked to, and what the members hear of it.
 
 use menagerie_core::event::Event;
-use menagerie_core::ids::{Sid, Zxid};
+use menagerie_core::ids::Sid;
 
 use super::{Happening, World};
 use crate::check::Violation;

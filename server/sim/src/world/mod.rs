@@ -18,6 +18,7 @@ use crate::node::{Answer, Answers, Nobody, Running, start};
 mod clients;
 mod disks;
 mod faults;
+mod network;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -431,23 +432,6 @@ impl World {
         self.step(sid, None)
     }
 
-    fn tell_reachable(&mut self, sid: Sid, reachable: bool) {
-        let others: Vec<(Sid, u64)> = self
-            .machines
-            .iter()
-            .filter(|(other, machine)| **other != sid && machine.running.is_some())
-            .map(|(other, machine)| (*other, machine.incarnation))
-            .collect();
-        for (other, incarnation) in others {
-            if self.blocked.contains(&(sid, other)) {
-                continue;
-            }
-            let delay = self.delay();
-            let event = Event::Reachable { sid, reachable };
-            self.at(delay, Happening::Tell(other, incarnation, event));
-        }
-    }
-
     fn crash(&mut self, sid: Sid) {
         let mut rng = self.rng.fork();
         let Some(machine) = self.machines.get_mut(&sid) else {
@@ -477,33 +461,6 @@ impl World {
             self.break_link(link, None);
         }
         self.tell_reachable(sid, false);
-    }
-
-    /// Both ends hear of it, except the one that asked for it.
-    fn break_link(&mut self, id: LinkId, by: Option<Sid>) {
-        let Some(link) = self.links.remove(&id) else {
-            return;
-        };
-        for (end, other, direction) in [
-            (link.leader, link.learner, 1),
-            (link.learner, link.leader, 0),
-        ] {
-            if Some(end) == by {
-                continue;
-            }
-            let Some(machine) = self.machines.get(&end) else {
-                continue;
-            };
-            let incarnation = machine.incarnation;
-            // What was sent before still arrives, unless the network is cut: then the silence tells.
-            if self.blocked.contains(&(other, end)) {
-                continue;
-            }
-            let delay = self.delay().max(link.last[direction] - self.now);
-            let reason = "connection lost".to_owned();
-            let event = Event::LinkDown { link: id, reason };
-            self.at(delay, Happening::Tell(end, incarnation, event));
-        }
     }
 
     fn tick(&mut self, sid: Sid, incarnation: u64) -> Result<(), Violation> {
@@ -639,113 +596,6 @@ impl World {
         Ok(())
     }
 
-    fn send_vote(
-        &mut self,
-        from: Sid,
-        to: Sid,
-        notification: menagerie_wire::election::Notification,
-    ) {
-        let times = if self.rng.u8(..30) == 0 { 2 } else { 1 };
-        for time in 0..times {
-            let Some(machine) = self.machines.get(&to) else {
-                return;
-            };
-            let up = machine.running.is_some() && !self.blocked.contains(&(from, to));
-            let incarnation = machine.incarnation;
-            if !up || self.rng.u8(..60) == 0 {
-                continue;
-            }
-            // A connection that comes up anew repeats its last message.
-            let delay = self.delay() + time * 700;
-            let notification = notification.clone();
-            let event = Event::Vote { from, notification };
-            self.at(delay, Happening::Tell(to, incarnation, event));
-        }
-    }
-
-    fn send(&mut self, from: Sid, id: LinkId, packet: Packet) {
-        let Some(link) = self.links.get(&id) else {
-            return;
-        };
-        let (to, direction) = if link.leader == from {
-            (link.learner, 0)
-        } else {
-            (link.leader, 1)
-        };
-        let event = match packet {
-            Packet::Snap(zxid) => {
-                self.report.syncs[2] += 1;
-                let running = self.machines.get(&from).and_then(|m| m.running.as_ref());
-                let snapshot = running.map(|running| {
-                    let sessions = running.member.replica().sessions().all();
-                    Snapshot::of(&running.tree, sessions, running.lineage.clone())
-                });
-                let receiver = self.machines.get_mut(&to).and_then(|m| m.running.as_mut());
-                if let (Some(snapshot), Some(receiver)) = (snapshot, receiver) {
-                    receiver.parked.insert(id, snapshot);
-                }
-                Event::SnapshotReceived { link: id, zxid }
-            }
-            packet => {
-                match packet {
-                    Packet::Diff(_) => self.report.syncs[0] += 1,
-                    Packet::Trunc(_) => self.report.syncs[1] += 1,
-                    _ => {}
-                }
-                // As bytes and back: what cannot be written is not simulated.
-                let mut bytes = Vec::new();
-                packet.encode(&mut bytes);
-                let packet = Packet::decode(&bytes.into()).unwrap_or(packet);
-                Event::Packet { link: id, packet }
-            }
-        };
-        let delay = self.delay();
-        let (now, blocked) = (self.now, self.blocked.contains(&(from, to)));
-        let incarnation = self
-            .machines
-            .get(&to)
-            .map_or(0, |machine| machine.incarnation);
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        if blocked || !link.stalled[direction].is_empty() {
-            link.stalled[direction].push_back(event);
-            return;
-        }
-        let at = (now + delay).max(link.last[direction]);
-        link.last[direction] = at;
-        self.at(at - now, Happening::Tell(to, incarnation, event));
-    }
-
-    /// Sends what waited for the network.
-    fn flush(&mut self, pairs: &BTreeSet<(Sid, Sid)>) {
-        let mut ready = Vec::new();
-        for link in self.links.values_mut() {
-            for (direction, from, to) in [
-                (0, link.leader, link.learner),
-                (1, link.learner, link.leader),
-            ] {
-                if pairs.contains(&(from, to)) {
-                    link.last[direction] = link.last[direction].max(self.now);
-                    let at = link.last[direction];
-                    ready.extend(
-                        link.stalled[direction]
-                            .drain(..)
-                            .map(|event| (to, at, event)),
-                    );
-                }
-            }
-        }
-        for (to, at, event) in ready {
-            let incarnation = self
-                .machines
-                .get(&to)
-                .map_or(0, |machine| machine.incarnation);
-            let delay = at - self.now;
-            self.at(delay, Happening::Tell(to, incarnation, event));
-        }
-    }
-
     fn carry_out_one(&mut self, sid: Sid, effect: Effect) -> Result<(), Violation> {
         let incarnation = self
             .machines
@@ -846,37 +696,5 @@ impl World {
             running.conns.remove(&conn);
         }
         self.hear(conn, Answer::Closed);
-    }
-
-    fn connect(&mut self, learner: Sid, leader: Sid) {
-        let delay = self.delay() + 1;
-        let incarnation = self
-            .machines
-            .get(&learner)
-            .map_or(0, |machine| machine.incarnation);
-        let leads = self.machines.get(&leader).and_then(|m| m.running.as_ref());
-        let leads = leads.is_some_and(|running| running.member.phase().leader == Some(leader));
-        let cut =
-            self.blocked.contains(&(learner, leader)) || self.blocked.contains(&(leader, learner));
-        if !leads || cut {
-            let reason = "connection refused".to_owned();
-            let event = Event::LinkFailed { leader, reason };
-            let delay = delay + self.rng.i64(0..500);
-            self.at(delay, Happening::Tell(learner, incarnation, event));
-            return;
-        }
-        let link = LinkId(self.next_link);
-        self.next_link += 1;
-        let last = [self.now + delay; 2];
-        let stalled = [VecDeque::new(), VecDeque::new()];
-        let value = Link {
-            leader,
-            learner,
-            last,
-            stalled,
-        };
-        self.links.insert(link, value);
-        let event = Event::LinkUp { leader, link };
-        self.at(delay, Happening::Tell(learner, incarnation, event));
     }
 }
