@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use menagerie_core::ids::LinkId;
 use menagerie_core::zab::packet::Packet;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 /// Bytes that may wait for a slow learner.
@@ -24,7 +25,13 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 struct Queue {
     parts: VecDeque<Part>,
+    /// Bytes of the first part that are sent.
+    sent: usize,
     bytes: usize,
+    /// Where it goes, once the link's task runs.
+    socket: Option<Arc<OwnedWriteHalf>>,
+    /// Whether the link's task has taken something that is not sent yet.
+    busy: bool,
     /// Why the link ends.
     closed: Option<String>,
 }
@@ -70,16 +77,49 @@ impl Link {
         self.wake.notify_one();
     }
 
-    /// The next part, or why there is none any more.
-    pub(super) async fn next(&self) -> Result<Part, String> {
+    /// The link's task runs.
+    pub(super) fn attach(&self, socket: Arc<OwnedWriteHalf>) {
+        self.lock().socket = Some(socket);
+    }
+
+    /// Sends what the socket takes at once, without the detour over the link's task; that one is
+    /// woken for the rest.
+    fn flush(&self) {
+        let mut queue = self.lock();
+        let queue = &mut *queue;
+        let Some(socket) = queue.socket.as_ref().filter(|_| !queue.busy) else {
+            return;
+        };
+        while let Some(Part::Bytes(bytes)) = queue.parts.front() {
+            let rest = bytes.get(queue.sent..).unwrap_or_default();
+            match socket.try_write(rest) {
+                Ok(sent) if sent < rest.len() => queue.sent += sent,
+                Ok(_) => {
+                    queue.bytes = queue.bytes.saturating_sub(bytes.len());
+                    queue.sent = 0;
+                    queue.parts.pop_front();
+                }
+                // The task will see what is wrong, or wait until there is room.
+                Err(_) => break,
+            }
+        }
+        if !queue.parts.is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next part with the bytes of it that are sent already, or why there is none any more.
+    pub(super) async fn next(&self) -> Result<(Part, usize), String> {
         loop {
             {
                 let mut queue = self.lock();
+                queue.busy = false;
                 if let Some(part) = queue.parts.pop_front() {
+                    queue.busy = true;
                     if let Part::Bytes(bytes) = &part {
-                        queue.bytes -= bytes.len();
+                        queue.bytes = queue.bytes.saturating_sub(bytes.len());
                     }
-                    return Ok(part);
+                    return Ok((part, std::mem::take(&mut queue.sent)));
                 }
                 if let Some(reason) = &queue.closed {
                     return Err(reason.clone());
@@ -131,7 +171,7 @@ impl Links {
             }
         }
         for (_, link) in woken {
-            link.wake.notify_one();
+            link.flush();
         }
     }
 

@@ -11,7 +11,7 @@ use menagerie_core::ids::LinkId;
 use menagerie_core::zab::packet::Packet;
 use menagerie_wire::quorum::packet_len;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -124,13 +124,18 @@ pub(super) fn spawn(
     });
 }
 
-async fn write(peers: &Arc<Peers>, link: &Link, mut to: OwnedWriteHalf) -> String {
+async fn write(peers: &Arc<Peers>, link: &Link, to: OwnedWriteHalf) -> String {
+    let to = Arc::new(to);
+    link.attach(Arc::clone(&to));
     loop {
         let sent = match link.next().await {
-            Ok(Part::Bytes(bytes)) => to.write_all(&bytes).await,
-            Ok(Part::Snapshot) => snapshot_stream::send(&peers.shared, &mut to).await,
+            Ok((Part::Bytes(bytes), sent)) => {
+                send_all(&to, bytes.get(sent..).unwrap_or_default()).await
+            }
+            Ok((Part::Snapshot, _)) => snapshot_stream::send(&peers.shared, &to).await,
             Err(reason) => {
-                let _already_gone = to.shutdown().await;
+                let stream: &TcpStream = (*to).as_ref();
+                let _already_gone = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
                 return reason;
             }
         };
@@ -138,6 +143,20 @@ async fn write(peers: &Arc<Peers>, link: &Link, mut to: OwnedWriteHalf) -> Strin
             return error.to_string();
         }
     }
+}
+
+/// Sends all of `bytes`.
+pub(super) async fn send_all(to: &OwnedWriteHalf, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        to.writable().await?;
+        match to.try_write(bytes) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 async fn read(

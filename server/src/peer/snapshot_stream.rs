@@ -10,30 +10,30 @@ use menagerie_core::event::Event;
 use menagerie_core::ids::{LinkId, Zxid};
 use menagerie_storage::snapshot::read::load_stream;
 use menagerie_storage::snapshot::write::SnapshotWriter;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::io::SyncIoBridge;
 
+use super::quorum_port::send_all;
 use super::{Peers, Received};
 use crate::runtime::load::Builder;
 use crate::runtime::snapshots::Walk;
 use crate::shared::Shared;
 
 /// Sends the tree as it is, and becomes, while it is walked.
-pub(super) async fn send(shared: &Arc<Shared>, to: &mut OwnedWriteHalf) -> io::Result<()> {
+pub(super) async fn send(shared: &Arc<Shared>, to: &OwnedWriteHalf) -> io::Result<()> {
     let begun = Instant::now();
     let sessions = crate::fourletter::sessions(shared).await;
     let mut walk = Walk::new(shared, &sessions);
     let mut bytes = walk.start();
     let mut sent = 0;
     loop {
-        to.write_all(&bytes).await?;
+        send_all(to, &bytes).await?;
         sent += bytes.len();
         bytes.clear();
         let more = walk.next(&shared.read_tree(), &mut bytes);
         if !more {
             SnapshotWriter::encode_stream_end(&mut bytes);
-            to.write_all(&bytes).await?;
+            send_all(to, &bytes).await?;
             break;
         }
         tokio::task::yield_now().await;
