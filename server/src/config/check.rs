@@ -8,6 +8,7 @@ use std::sync::Arc;
 use menagerie_wire::text::cfg::{Members, Role, ServerSpec};
 
 use super::error::{ConfigError, Origin, Severity, Warning};
+use super::keys::Status;
 use super::load::read_properties;
 use super::settings::{Config, Ensemble};
 
@@ -327,8 +328,37 @@ impl Config {
                 message: format!("the server lines say that this is {is}; they hold"),
             });
         }
+        self.check_not_yet(warnings)?;
         let members = self.read_members(servers, keys)?;
         self.ensemble = Some(Ensemble { me, members });
+        Ok(())
+    }
+
+    /// What Apache's ensembles have and this version's do not: refused where going without would be
+    /// less safe, else said.
+    fn check_not_yet(&self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
+        for (key, asked) in [
+            ("sslQuorum", self.quorum.ssl),
+            ("quorum.auth.enableSasl", self.quorum_auth.enable_sasl),
+            ("reconfigEnabled", self.reconfig_enabled),
+        ] {
+            if asked {
+                let reason = format!("{key} is not in this version for ensembles");
+                return Err(self.conflict(&[key], reason));
+            }
+        }
+        for (key, origin) in &self.origins {
+            let known = ["version", "electionAlg", "peerType"].contains(&key.as_str());
+            let spec = super::keys::lookup(key).filter(|spec| spec.status == Status::Ensemble);
+            if spec.is_some() && !known {
+                warnings.push(Warning {
+                    severity: Severity::Warning,
+                    origin: Some(origin.clone()),
+                    key: key.clone(),
+                    message: "has no effect in this version".to_owned(),
+                });
+            }
+        }
         Ok(())
     }
 

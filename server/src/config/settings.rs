@@ -267,6 +267,8 @@ pub struct QuorumSettings {
     pub connect_delay_ms: i64,
     /// Whether the leader serves clients.
     pub leader_serves: bool,
+    /// Whether servers are to speak TLS with each other.
+    pub ssl: bool,
 }
 
 impl Default for QuorumSettings {
@@ -285,6 +287,7 @@ impl Default for QuorumSettings {
             max_notification_interval_ms: 60_000,
             connect_delay_ms: 100,
             leader_serves: true,
+            ssl: false,
         }
     }
 }

@@ -517,6 +517,14 @@ fn several_servers_are_an_ensemble() {
             .conf_text(1, 0, 0)
             .contains("serverId=2\ninitLimit=10\nsyncLimit=5\n")
     );
+    with("2", &format!("{limits}sslQuorum=true\n"));
+    assert!(
+        setup
+            .error()
+            .contains(":8: sslQuorum is not in this version")
+    );
+    with("2", &format!("{limits}localSessionsEnabled=true\n"));
+    assert!(setup.warnings()[0].contains("localSessionsEnabled: has no effect in this version"));
     with("7", limits);
     assert!(setup.error().contains("server 7, which is not among them"));
     with("1", "initLimit=10\n");

@@ -187,9 +187,11 @@ pub(super) const TLS_SASL: &[KeySpec] = &[
         silent,
     )
     .ensemble(),
-    key("sslQuorum", "false", "TLS between servers.", unused_bool)
-        .file_only()
-        .ensemble(),
+    key("sslQuorum", "false", "TLS between servers.", |c, _, v| {
+        strict_bool(v, &mut c.quorum.ssl)
+    })
+    .file_only()
+    .ensemble(),
     key(
         "sslQuorumReloadCertFiles",
         "false",
