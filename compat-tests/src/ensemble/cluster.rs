@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub(super) struct Cluster {
     pub(super) servers: Vec<Server>,
     pub(super) observers: Vec<bool>,
+    /// Quorum port and election port of each.
+    pub(super) ports: Vec<(u16, u16)>,
 }
 
 impl Cluster {
@@ -33,6 +35,7 @@ impl Cluster {
             "maxClientCnxns=0".to_owned(),
             "snapCount=300".to_owned(),
         ];
+        let mut ports = Vec::new();
         for (index, (_, observer)) in members.iter().enumerate() {
             let (quorum, election) = (free_address()?, free_address()?);
             let role = if *observer { "observer" } else { "participant" };
@@ -43,6 +46,7 @@ impl Cluster {
                 election.port()
             );
             lines.push(line);
+            ports.push((quorum.port(), election.port()));
         }
         let flags = vec![
             SUPER.to_owned(),
@@ -65,7 +69,11 @@ impl Cluster {
             servers.push(server);
         }
         let observers = members.iter().map(|(_, observer)| *observer).collect();
-        Ok(Self { servers, observers })
+        Ok(Self {
+            servers,
+            observers,
+            ports,
+        })
     }
 
     /// The last voter.

@@ -2,6 +2,7 @@
 //! afterwards. May use `server`, `populate`, `walk`. Must not look into a server.
 
 mod cluster;
+mod hostile;
 mod load;
 mod scenarios;
 
@@ -17,7 +18,7 @@ use cluster::Cluster;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only the ensemble with this name, such as `AAM`: a letter for each member, `o` behind an
-    /// observer; or `migration`.
+    /// observer; `migration`, or `hostile`.
     #[arg(long)]
     only: Option<String>,
 }
@@ -52,6 +53,12 @@ pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
         let result = Cluster::new(&members(name), programs)
             .and_then(|mut cluster| scenarios::all(&mut cluster).map_err(|e| cluster.explain(&e)));
         good &= report(name, begun, result);
+    }
+    if wanted("hostile") {
+        let begun = Instant::now();
+        let result = Cluster::new(&members("MMM"), programs)
+            .and_then(|mut cluster| hostile::all(&mut cluster).map_err(|e| cluster.explain(&e)));
+        good &= report("bad input on the ports between servers", begun, result);
     }
     if wanted("migration") {
         let begun = Instant::now();
