@@ -102,6 +102,11 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
+    /// The 99th percentile in µs.
+    pub(crate) const fn p99(&self) -> f64 {
+        self.p99
+    }
+
     /// Of a histogram in ns; `None` if it is empty.
     pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Self> {
         #[allow(clippy::cast_precision_loss)]

@@ -2,6 +2,7 @@
 //! taken of both, one right after the other, and the table of medians. May use everything of
 //! `bench`. Must leave nothing behind: see `guard`.
 
+mod ensemble;
 pub(crate) mod guard;
 mod programs;
 mod report;
@@ -36,6 +37,9 @@ pub(crate) struct CompareArgs {
     /// Only these rows (comma-separated ids; "list" prints them)
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Compare ensembles of three members instead of single servers
+    #[arg(long)]
+    ensemble: bool,
     /// One short round with a small tree: shows that it works, not how fast anything is
     #[arg(long)]
     quick: bool,
@@ -86,7 +90,7 @@ pub(crate) struct CompareArgs {
 /// The subcommand.
 pub(crate) fn main(args: &CompareArgs) -> Result<ExitCode> {
     if args.only.iter().any(|id| id == "list") {
-        for row in ROWS {
+        for row in table(args) {
             println!(
                 "{:<22} {} ({}), target {}",
                 row.id,
@@ -97,7 +101,7 @@ pub(crate) fn main(args: &CompareArgs) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = chosen(&args.only)?;
+    let rows = chosen(table(args), &args.only)?;
     let sides: &[Side] = match (args.only_apache, args.only_menagerie) {
         (true, _) => &[Side::Apache],
         (_, true) => &[Side::Menagerie],
@@ -133,7 +137,12 @@ pub(crate) fn main(args: &CompareArgs) -> Result<ExitCode> {
     guard::watch_directory(directory.path());
 
     let mut figures = Figures::default();
-    rounds::run(
+    let measure = if args.ensemble {
+        ensemble::run
+    } else {
+        rounds::run
+    };
+    measure(
         &settings,
         &programs,
         sides,
@@ -179,13 +188,17 @@ pub(crate) fn main(args: &CompareArgs) -> Result<ExitCode> {
     })
 }
 
-fn chosen(only: &[String]) -> Result<Vec<&'static Row>> {
+const fn table(args: &CompareArgs) -> &'static [Row] {
+    if args.ensemble { ensemble::ROWS } else { ROWS }
+}
+
+fn chosen(table: &'static [Row], only: &[String]) -> Result<Vec<&'static Row>> {
     for id in only {
         ensure!(
-            ROWS.iter().any(|row| row.id == id),
+            table.iter().any(|row| row.id == id),
             "no row {id}; see --only list"
         );
     }
     let picked = |row: &&Row| only.is_empty() || only.iter().any(|id| id == row.id);
-    Ok(ROWS.iter().filter(picked).collect())
+    Ok(table.iter().filter(picked).collect())
 }

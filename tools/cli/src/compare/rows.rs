@@ -59,6 +59,10 @@ pub(crate) enum Source {
     SnapshotStall,
     /// Slowest write of the same run outside the snapshot, ms.
     OutsideStall,
+    /// 99th percentile of that load's writes, µs.
+    WriteP99(Shape),
+    /// From a leader's death to a write on a member that is left, ms.
+    FailOver,
 }
 
 impl Source {

@@ -1,0 +1,408 @@
+//! Owns the comparison of ensembles: three members of either server, the same loads on one ensemble
+//! and then at once on the other. May use everything of `bench`. Must leave nothing behind.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+
+use super::guard;
+use super::report::Figures;
+use super::rounds::Settings;
+use super::rows::{Goal, Row, Shape, Source};
+use super::server::{Programs, Side};
+use crate::bench::engine::Load;
+use crate::bench::first_write::{first_write, still_runs};
+use crate::bench::proc::cpu_seconds;
+use crate::bench::stats::Report;
+use crate::bench::{Target, Workload, run_workload};
+
+/// How long an ensemble may take to serve.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Members of each ensemble.
+const MEMBERS: usize = 3;
+/// How often a leader is killed in each round.
+const KILLS: usize = 3;
+
+const PIPELINED: Shape = Shape(Workload::Set, 15, 16);
+const ONE: Shape = Shape(Workload::Set, 1, 1);
+const READS: Shape = Shape(Workload::Get, 15, 16);
+const SESSIONS: Shape = Shape(Workload::Sessions, 16, 1);
+
+const fn row(
+    id: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    source: Source,
+    goal: Goal,
+) -> Row {
+    Row {
+        id,
+        title,
+        unit,
+        source,
+        goal,
+    }
+}
+
+/// What is compared. The sources that are for a server's life stand for an ensemble's here.
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "ensemble-set",
+        "setData, 15 connections × 16 outstanding, over all members",
+        "ops/s",
+        Source::Throughput(PIPELINED),
+        Goal::TimesAtLeast(5.0),
+    ),
+    row(
+        "ensemble-set-cpu",
+        "CPU of all three members per setData",
+        "µs",
+        Source::CpuPerOp(PIPELINED),
+        Goal::PartAtMost(1.0 / 6.0),
+    ),
+    row(
+        "ensemble-set-p99",
+        "p99 of setData under that load",
+        "µs",
+        Source::WriteP99(PIPELINED),
+        Goal::None,
+    ),
+    row(
+        "ensemble-set-1x1",
+        "setData, 1 × 1",
+        "ops/s",
+        Source::Throughput(ONE),
+        Goal::TimesAtLeast(1.5),
+    ),
+    row(
+        "ensemble-get",
+        "getData, 15 × 16, over all members",
+        "ops/s",
+        Source::Throughput(READS),
+        Goal::TimesAtLeast(5.0),
+    ),
+    row(
+        "ensemble-sessions",
+        "Sessions opened and closed, 16 at a time",
+        "1/s",
+        Source::Throughput(SESSIONS),
+        Goal::TimesAtLeast(5.0),
+    ),
+    row(
+        "ensemble-cold",
+        "From a cold start to a write through every member",
+        "ms",
+        Source::FirstWriteEmpty,
+        Goal::PartAtMost(0.25),
+    ),
+    row(
+        "ensemble-failover",
+        "From the leader's kill -9 to a write on a member that is left",
+        "ms",
+        Source::FailOver,
+        Goal::PartAtMost(1.0 / 3.0),
+    ),
+];
+
+struct Member {
+    home: PathBuf,
+    address: SocketAddr,
+    running: Option<Child>,
+}
+
+struct Ensemble<'p> {
+    side: Side,
+    programs: &'p Programs,
+    members: Vec<Member>,
+}
+
+fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+impl<'p> Ensemble<'p> {
+    fn new(side: Side, programs: &'p Programs, parent: &Path) -> Result<Self> {
+        let mut lines = String::new();
+        for number in 1..=MEMBERS {
+            let (quorum, election) = (free_port()?.port(), free_port()?.port());
+            lines += &format!("server.{number}=127.0.0.1:{quorum}:{election}\n");
+        }
+        let mut members = Vec::new();
+        for number in 1..=MEMBERS {
+            let home = parent.join(format!("{}-{number}", side.name()));
+            if home.exists() {
+                fs::remove_dir_all(&home)?;
+            }
+            fs::create_dir_all(home.join("data"))?;
+            let address = free_port()?;
+            let text = format!(
+                "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPortAddress={}\n\
+                 clientPort={}\nmaxClientCnxns=0\nforceSync=yes\nadmin.enableServer=false\n\
+                 4lw.commands.whitelist=*\n{lines}",
+                home.join("data").display(),
+                address.ip(),
+                address.port()
+            );
+            fs::write(home.join("zoo.cfg"), text)?;
+            fs::write(home.join("data/myid"), number.to_string())?;
+            members.push(Member {
+                home,
+                address,
+                running: None,
+            });
+        }
+        Ok(Self {
+            side,
+            programs,
+            members,
+        })
+    }
+
+    fn spawn(&mut self, at: usize) -> Result<()> {
+        let programs = self.programs;
+        let Some(member) = self.members.get_mut(at) else {
+            return Ok(());
+        };
+        let mut command = match self.side {
+            Side::Apache => {
+                let mut command = guard::dying_with_us(&programs.java)?;
+                command
+                    .arg(format!("-Xmx{}", programs.heap))
+                    .args(["-cp", &programs.class_path])
+                    .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=off")
+                    .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
+                command
+            }
+            Side::Menagerie => guard::dying_with_us(&programs.menagerie)?,
+        };
+        let log = File::create(member.home.join("server.log"))?;
+        command
+            .arg(member.home.join("zoo.cfg"))
+            .current_dir(&member.home)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        guard::watch_child(child.id());
+        member.running = Some(child);
+        Ok(())
+    }
+
+    /// Starts all; the time until a write was acknowledged by every one.
+    fn start(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        for at in 0..MEMBERS {
+            self.spawn(at)?;
+        }
+        let addresses: Vec<SocketAddr> = self.members.iter().map(|m| m.address).collect();
+        let waiting: Vec<_> = addresses
+            .into_iter()
+            .map(|address| thread::spawn(move || first_write(address, begun, LIMIT, || Ok(()))))
+            .collect();
+        let mut longest = Duration::ZERO;
+        for waiting in waiting {
+            let took = waiting
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            longest = longest.max(took);
+        }
+        for member in &mut self.members {
+            if let Some(child) = &mut member.running {
+                still_runs(child)?;
+            }
+        }
+        Ok(longest)
+    }
+
+    fn leader(&self) -> Result<usize> {
+        let begun = Instant::now();
+        while begun.elapsed() < LIMIT {
+            for (at, member) in self.members.iter().enumerate() {
+                let answer = four_letter(member.address, "srvr");
+                if answer.is_ok_and(|answer| answer.contains("Mode: leader")) {
+                    return Ok(at);
+                }
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        anyhow::bail!("{} has no leader", self.side.name())
+    }
+
+    /// Kills the leader; the time until a write was acknowledged by one of the others.
+    fn fail_over(&mut self) -> Result<Duration> {
+        let leader = self.leader()?;
+        let left = self
+            .members
+            .iter()
+            .enumerate()
+            .find(|(at, _)| *at != leader);
+        let address = left
+            .map(|(_, member)| member.address)
+            .context("one member only")?;
+        if let Some(mut child) = self.members.get_mut(leader).and_then(|m| m.running.take()) {
+            guard::forget_child(child.id());
+            child.kill()?;
+            child.wait()?;
+        }
+        let took = first_write(address, Instant::now(), LIMIT, || Ok(()))?;
+        self.spawn(leader)?;
+        let address = self
+            .members
+            .get(leader)
+            .map(|m| m.address)
+            .context("no member")?;
+        first_write(address, Instant::now(), LIMIT, || Ok(()))?;
+        Ok(took)
+    }
+
+    fn cpu(&self) -> Result<f64> {
+        let children = self
+            .members
+            .iter()
+            .filter_map(|member| member.running.as_ref());
+        children.map(|child| cpu_seconds(child.id())).sum()
+    }
+}
+
+fn four_letter(address: SocketAddr, word: &str) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+impl Drop for Ensemble<'_> {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            if let Some(mut child) = member.running.take() {
+                guard::send(child.id(), Signal::KILL);
+                let _ = child.wait();
+                guard::forget_child(child.id());
+            }
+            let _ = fs::remove_dir_all(&member.home);
+        }
+    }
+}
+
+/// Measures `rows` of `sides` and adds them to `figures`.
+pub(super) fn run(
+    settings: &Settings,
+    programs: &Programs,
+    sides: &[Side],
+    rows: &[&'static Row],
+    directory: &Path,
+    figures: &mut Figures,
+) -> Result<()> {
+    for round in 0..settings.rounds {
+        eprintln!("round {} of {}", round + 1, settings.rounds);
+        let mut order = sides.to_vec();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        let mut ensembles = Vec::new();
+        for &side in &order {
+            let mut ensemble = Ensemble::new(side, programs, directory)?;
+            let took = ensemble.start()?;
+            let ms = took.as_secs_f64() * 1000.0;
+            add(figures, rows, Source::FirstWriteEmpty, side, ms);
+            one_load(settings, &ensemble, Shape(Workload::Mixed, 15, 16))?;
+            ensembles.push(ensemble);
+        }
+        for shape in [PIPELINED, ONE, READS, SESSIONS] {
+            for ensemble in &ensembles {
+                let (report, cpu) = one_load(settings, ensemble, shape)?;
+                let side = ensemble.side;
+                add(
+                    figures,
+                    rows,
+                    Source::Throughput(shape),
+                    side,
+                    report.per_second,
+                );
+                add(figures, rows, Source::CpuPerOp(shape), side, cpu);
+                let p99 = report
+                    .write_us
+                    .as_ref()
+                    .map_or(0.0, |latency| latency.p99());
+                add(figures, rows, Source::WriteP99(shape), side, p99);
+            }
+        }
+        for _ in 0..KILLS {
+            for ensemble in &mut ensembles {
+                let ms = ensemble.fail_over()?.as_secs_f64() * 1000.0;
+                add(figures, rows, Source::FailOver, ensemble.side, ms);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add(figures: &mut Figures, rows: &[&'static Row], source: Source, side: Side, value: f64) {
+    for row in rows.iter().filter(|row| row.source == source) {
+        eprintln!(
+            "  {:<10} {:<22} {value:.2} {}",
+            side.name(),
+            row.id,
+            row.unit
+        );
+        figures.add(row, side, value);
+    }
+}
+
+/// A load over all members; the members' CPU time per operation in µs.
+fn one_load(settings: &Settings, ensemble: &Ensemble<'_>, shape: Shape) -> Result<(Report, f64)> {
+    let Shape(workload, connections, depth) = shape;
+    let load = Load {
+        addresses: ensemble
+            .members
+            .iter()
+            .map(|member| member.address)
+            .collect(),
+        connections,
+        depth,
+        threads: settings.threads,
+        // The CPU time is taken around the whole load.
+        warmup: Duration::ZERO,
+        duration: settings.warmup + settings.duration,
+        max_ops: None,
+        stop: Arc::new(AtomicBool::new(false)),
+        timeout: LIMIT,
+        session_ms: 40_000,
+        server_pid: None,
+    };
+    let target = Target {
+        root: "/menagerie-bench".to_owned(),
+        size: 100,
+        znodes: 1000,
+        preload: 1000,
+        reads: 90,
+        multi_ops: 10,
+    };
+    let before = ensemble.cpu()?;
+    let outcome = run_workload(workload, &load, &target)?;
+    let used = ensemble.cpu()? - before;
+    let name = workload.name();
+    let report = Report::new(name, connections, depth, &outcome.counts, &outcome.window);
+    ensure!(
+        report.errors.is_empty(),
+        "error replies: {:?}",
+        report.errors
+    );
+    ensure!(report.ops > 0, "nothing was answered");
+    #[allow(clippy::cast_precision_loss)]
+    let per_op = used * 1e6 / report.ops as f64;
+    Ok((report, per_op))
+}
