@@ -106,6 +106,17 @@ fn sessions_move(cluster: &mut Cluster) -> Result<()> {
     let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
     let (mut raw, granted) = Raw::session(addresses[0], 20_000)?;
     raw.call(op_code::CREATE, &create_request("/moving", None, 1))?;
+    // A connection that was left behind must not act for the session any more.
+    if let Some(next) = addresses.get(1) {
+        let (mut moved, _) = Raw::resume(*next, granted.session_id, &granted.passwd)?;
+        moved.call(op_code::CREATE, &create_request("/moved", None, 1))?;
+        let late = raw.call(op_code::CREATE, &create_request("/late", None, 0));
+        ensure!(
+            late.is_err(),
+            "the connection left behind was answered: {late:?}"
+        );
+        moved.abandon();
+    }
     raw.abandon();
     for address in &addresses {
         let (mut raw, resumed) = Raw::resume(*address, granted.session_id, &granted.passwd)?;

@@ -206,6 +206,9 @@ pub trait Deliver {
     /// A session is closed; `requester` asked for it and gets the reply before its connection is
     /// closed, as does any other connection of the session.
     fn session_closed(&mut self, session: SessionId, requester: Option<(ConnId, Cxid)>, zxid: Zxid);
+    /// A request failed because its session's client has gone to another member: the connection
+    /// is one that was left behind.
+    fn session_moved(&mut self, conn: ConnId);
     /// A digest in the log differs from the tree's.
     fn digest_mismatch(&mut self, zxid: Zxid, expected: u64, actual: u64);
 }

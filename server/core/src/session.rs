@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use menagerie_wire::op::ErrorCode;
 
-use crate::ids::SessionId;
+use crate::ids::{SessionId, Sid};
 
 /// Milliseconds on a clock that only goes forward.
 pub type MonoMs = i64;
@@ -17,6 +17,8 @@ struct Session {
     timeout_ms: i32,
     bucket: MonoMs,
     closing: bool,
+    /// The member whose client has it, once it has acted or asked for it.
+    owner: Option<Sid>,
 }
 
 /// The sessions that this server tracks.
@@ -75,6 +77,7 @@ impl SessionTracker {
             timeout_ms,
             bucket,
             closing: false,
+            owner: None,
         };
         if let Some(old) = self.sessions.insert(id, session) {
             self.leave(old.bucket, id);
@@ -179,17 +182,38 @@ impl SessionTracker {
         self.buckets.keys().next().copied()
     }
 
+    /// Makes a member the owner of a session: its client has come there.
+    /// Source: `SessionTrackerImpl.setOwner`.
+    pub fn set_owner(&mut self, id: SessionId, owner: Sid) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.owner = Some(owner);
+        }
+    }
+
+    /// Whether a client of `owner` may act for the session; the first who does becomes its owner.
+    /// Source: `SessionTrackerImpl.checkSession`.
+    ///
+    /// # Errors
+    /// `SESSIONMOVED` when the client has gone to another member meanwhile.
+    pub fn claim(&mut self, id: SessionId, owner: Sid) -> Result<(), ErrorCode> {
+        let session = self.sessions.get_mut(&id);
+        match session.map(|session| *session.owner.get_or_insert(owner)) {
+            Some(other) if other != owner => Err(ErrorCode::SessionMoved),
+            _ => Ok(()),
+        }
+    }
+
     /// Forgets every session.
     pub fn clear(&mut self) {
         self.sessions.clear();
         self.buckets.clear();
     }
 
-    /// No session is closing any more.
+    /// No session is closing or owned any more.
     pub fn reopen_all(&mut self) {
-        self.sessions
-            .values_mut()
-            .for_each(|session| session.closing = false);
+        for session in self.sessions.values_mut() {
+            (session.closing, session.owner) = (false, None);
+        }
     }
 
     /// Gives every session its whole time-out from `now` on, as after a start.
@@ -315,6 +339,21 @@ mod tests {
         assert_eq!(tracker.check(a), Err(ErrorCode::SessionExpired));
         assert!(!tracker.touch(a, 5000));
         assert_eq!(tracker.take_expired(8000), vec![b]);
+    }
+
+    #[test]
+    fn a_session_acts_where_its_client_is() {
+        let mut tracker = SessionTracker::new(1000, 1, 0);
+        let id = tracker.next_id();
+        assert_eq!(tracker.claim(id, Sid(1)), Ok(()));
+        tracker.track(id, 4000, 0);
+        assert_eq!(tracker.claim(id, Sid(2)), Ok(()));
+        assert_eq!(tracker.claim(id, Sid(1)), Err(ErrorCode::SessionMoved));
+        tracker.set_owner(id, Sid(1));
+        assert_eq!(tracker.claim(id, Sid(1)), Ok(()));
+        assert_eq!(tracker.claim(id, Sid(2)), Err(ErrorCode::SessionMoved));
+        tracker.reopen_all();
+        assert_eq!(tracker.claim(id, Sid(2)), Ok(()));
     }
 
     #[test]

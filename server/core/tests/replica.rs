@@ -79,6 +79,10 @@ impl Deliver for Heard {
             .push(format!("session closed by {requester:?} {zxid}"));
     }
 
+    fn session_moved(&mut self, conn: ConnId) {
+        self.0.push(format!("{conn}: moved"));
+    }
+
     fn digest_mismatch(&mut self, zxid: Zxid, expected: u64, actual: u64) {
         panic!("digest at {zxid}: {expected:x} expected, got {actual:x}");
     }

@@ -202,6 +202,10 @@ impl Deliver for Answers {
         }
     }
 
+    fn session_moved(&mut self, conn: ConnId) {
+        self.list.push((conn, Answer::Closed));
+    }
+
     fn digest_mismatch(&mut self, zxid: Zxid, _: u64, _: u64) {
         self.mismatch.get_or_insert(zxid);
     }

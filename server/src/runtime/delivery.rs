@@ -136,6 +136,12 @@ impl Deliver for Delivery<'_> {
         }
     }
 
+    /// Source: `FinalRequestProcessor.processRequest`, case `SessionMovedException`.
+    fn session_moved(&mut self, conn: ConnId) {
+        tracing::debug!(%conn, "closing a connection whose session has moved");
+        self.push(conn, |out| out.abort = true);
+    }
+
     fn digest_mismatch(&mut self, zxid: Zxid, expected: u64, actual: u64) {
         self.shared.stats.digest_mismatches.fetch_add(1, Relaxed);
         tracing::error!(%zxid, expected = format_args!("{expected:x}"),

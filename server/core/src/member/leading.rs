@@ -195,6 +195,8 @@ impl Member {
                 timeout_ms: _,
             } => {
                 let valid = self.replica.sessions().timeout_ms(session).is_some();
+                let sid = peer.sid;
+                self.replica.moved(session, sid);
                 self.replica.touch(session, now);
                 io.send(link, Packet::Revalidated { session, valid });
             }
@@ -543,8 +545,11 @@ impl Member {
             }
             return;
         }
-        let event = Event::Request(request);
-        self.replica.step(event, io.now, io.tree, io.out);
+        let peer = self.leading.as_ref().and_then(|l| l.peers.get(&link));
+        if let Some(sid) = peer.map(|peer| peer.sid) {
+            self.replica
+                .forwarded(request, sid, io.now, io.tree, io.out);
+        }
     }
 
     /// Takes what the replica has put into the log and proposes it.

@@ -8,7 +8,7 @@ use menagerie_wire::op::op_code;
 use super::{Pending, Replica, deliver_sync};
 use crate::effect::Deliver;
 use crate::event::{Now, Request};
-use crate::ids::{ConnId, Cxid, SessionId, Zxid};
+use crate::ids::{ConnId, Cxid, SessionId, Sid, Zxid};
 use crate::processor::read::{self, WatchRegistry};
 use crate::tree::Tree;
 use crate::txn::{LoggedTxn, Txn};
@@ -49,6 +49,11 @@ impl Replica {
         let origin = None;
         self.pending.push_back(Pending::Txn { logged, origin, op });
         self.snapshots.logged(bytes)
+    }
+
+    /// A session's client has come to another member.
+    pub fn moved(&mut self, session: SessionId, to: Sid) {
+        self.sessions.set_owner(session, to);
     }
 
     /// Begins an epoch as its leader, behind all that is pending; sessions get their whole time.

@@ -16,7 +16,7 @@ use menagerie_wire::txn::{DIGEST_VERSION, TxnDigest, TxnHeader};
 
 use crate::effect::{Body, Deliver, Effect, Effects, Reply, SubResult};
 use crate::event::{Event, Now, Request};
-use crate::ids::{ConnId, Cxid, SessionId, Zxid};
+use crate::ids::{ConnId, Cxid, SessionId, Sid, Zxid};
 use crate::processor::apply::{Firing, Outcome, Watches, apply};
 use crate::processor::prep::{Prep, PrepConfig, Prepared};
 use crate::processor::read::{self, Reader, WatchRegistry};
@@ -88,6 +88,7 @@ pub struct Replica {
     prep: Prep,
     sessions: SessionTracker,
     pending: VecDeque<Pending>,
+    me: Sid,
     last_prepared: Zxid,
     committed: Zxid,
     alone: bool,
@@ -124,6 +125,7 @@ impl Replica {
             prep: Prep::new(config.prep),
             sessions: tracker,
             pending: VecDeque::new(),
+            me: Sid(config.server_id),
             last_prepared: last,
             committed: last,
             alone: config.alone,
@@ -143,7 +145,7 @@ impl Replica {
         self.now_ms = now.mono_ms;
         match event {
             Event::Tick => self.tick(now, tree, effects),
-            Event::Request(request) => self.request(request, now, tree, effects),
+            Event::Request(request) => self.request(request, self.me, now, tree, effects),
             Event::OpenSession { conn, timeout_ms } => {
                 let id = self.sessions.next_id();
                 self.sessions.track(id, timeout_ms, now.mono_ms);
@@ -165,6 +167,7 @@ impl Replica {
                 let open = self.sessions.timeout_ms(session).is_some();
                 if open {
                     self.sessions.track(session, timeout_ms, now.mono_ms);
+                    self.sessions.set_owner(session, self.me);
                 }
                 let timeout_ms = open.then_some(timeout_ms);
                 effects.actions.push(Effect::SessionResumed {
@@ -194,6 +197,7 @@ impl Replica {
         for session in self.sessions.take_expired(now.mono_ms) {
             self.request(
                 server_request(session, op_code::CLOSE_SESSION, Vec::new()),
+                self.me,
                 now,
                 tree,
                 effects,
@@ -204,11 +208,30 @@ impl Replica {
                 path: Some(path.into()),
             });
             let request = server_request(SessionId(0), op_code::DELETE_CONTAINER, body);
-            self.request(request, now, tree, effects);
+            self.request(request, self.me, now, tree, effects);
         }
     }
 
-    fn request(&mut self, request: Request, now: Now, tree: &Tree, effects: &mut Effects) {
+    /// A request that another member has passed on.
+    pub fn forwarded(
+        &mut self,
+        request: Request,
+        from: Sid,
+        now: Now,
+        tree: &Tree,
+        effects: &mut Effects,
+    ) {
+        self.request(request, from, now, tree, effects);
+    }
+
+    fn request(
+        &mut self,
+        request: Request,
+        owner: Sid,
+        now: Now,
+        tree: &Tree,
+        effects: &mut Effects,
+    ) {
         let origin = request.conn.map(|conn| (conn, request.cxid));
         if let Some(conn) = request.conn
             && self.sessions.timeout_ms(request.session).is_none()
@@ -237,7 +260,15 @@ impl Replica {
             return;
         }
         let zxid = Zxid(self.last_prepared.0.wrapping_add(1));
-        let txn = match self.prep.prepare(&request, zxid, now, tree, &self.sessions) {
+        let moved = match request.op {
+            op_code::CLOSE_SESSION | op_code::DELETE_CONTAINER => Ok(()),
+            _ => self.sessions.claim(request.session, owner),
+        };
+        let prepared = match moved {
+            Ok(()) => self.prep.prepare(&request, zxid, now, tree, &self.sessions),
+            Err(code) => Prepared::Txn(Txn::Error(code)),
+        };
+        let txn = match prepared {
             Prepared::Refused(err) if origin.is_some() || self.alone => {
                 self.pending.push_back(Pending::Refused { origin, err });
                 return;
@@ -494,6 +525,9 @@ impl Replica {
             }
             (_, Some((conn, cxid))) if op == op_code::CLOSE_SESSION => {
                 out.session_closed(session, Some((conn, cxid)), zxid);
+            }
+            (_, Some((conn, _))) if outcome == Outcome::Failed(ErrorCode::SessionMoved) => {
+                out.session_moved(conn);
             }
             (_, Some((conn, cxid))) => deliver_reply(out, conn, cxid, zxid, logged, &outcome),
             (_, None) => {}
