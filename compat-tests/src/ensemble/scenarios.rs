@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use menagerie_wire::op::op_code;
@@ -26,6 +26,7 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     ahead(cluster)?;
     sessions_move(cluster)?;
     wiped(cluster)?;
+    stopped(cluster)?;
     let told = leaders_die(cluster)?;
     all_die(cluster)?;
     Ok(format!("{nodes} nodes compared; {told}"))
@@ -153,6 +154,28 @@ fn wiped(cluster: &mut Cluster) -> Result<()> {
     server.kill()?;
     std::fs::remove_dir_all(server.data_dir().join("version-2"))?;
     server.start()?;
+    cluster.compare()?;
+    Ok(())
+}
+
+/// A leader is stopped, not killed; the others go on without it, and it finds its way back.
+fn stopped(cluster: &mut Cluster) -> Result<()> {
+    let leader = cluster.leader()?;
+    cluster.servers[leader].signal(Signal::STOP);
+    let begun = Instant::now();
+    let next = loop {
+        let others = (0..cluster.servers.len()).filter(|at| *at != leader);
+        if let Some(next) = others.into_iter().find(|at| cluster.mode(*at) == "leader") {
+            break next;
+        }
+        ensure!(
+            begun.elapsed() < Duration::from_secs(40),
+            "nobody follows a stopped leader"
+        );
+        thread::sleep(Duration::from_millis(50));
+    };
+    write(cluster.servers[next].address(), "stopped", 20)?;
+    cluster.servers[leader].signal(Signal::CONT);
     cluster.compare()?;
     Ok(())
 }

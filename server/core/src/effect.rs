@@ -107,6 +107,16 @@ pub enum Effect {
         /// As of when.
         zxid: Zxid,
     },
+    /// Read the transactions behind `from`, which must be in the log, up to `upto`; an event brings
+    /// them.
+    ReadLog {
+        /// The learner that lacks them.
+        link: LinkId,
+        /// Its last transaction.
+        from: Zxid,
+        /// The last one to read.
+        upto: Zxid,
+    },
     /// Answer the leader's ping with the sessions that were heard of since the last.
     AnswerPing {
         /// The leader's connection.

@@ -144,6 +144,13 @@ pub enum Event {
         /// The sessions in it.
         sessions: Vec<(SessionId, i32)>,
     },
+    /// What was to be read from the log.
+    LogRead {
+        /// The learner that lacks it.
+        link: LinkId,
+        /// The transactions; `None` when the log does not hold them all, or a snapshot is smaller.
+        entries: Option<Vec<(Zxid, Bytes)>>,
+    },
     /// An epoch is on disk, and all that was to be logged before.
     EpochDurable {
         /// Which one.

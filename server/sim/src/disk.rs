@@ -167,6 +167,14 @@ impl Disk {
         self.log.last().map(|(zxid, _)| *zxid)
     }
 
+    /// The entries behind `from` up to `upto`, if the log holds both.
+    #[must_use]
+    pub fn read(&self, from: Zxid, upto: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+        let at = |zxid: Zxid| self.log.binary_search_by_key(&zxid, |(zxid, _)| *zxid).ok();
+        let (first, last) = (at(from)? + 1, at(upto)?);
+        self.log.get(first..=last).map(<[_]>::to_vec)
+    }
+
     /// Whether the log and the snapshot still reach back to that transaction.
     #[must_use]
     pub fn can_truncate(&self, zxid: Zxid) -> bool {

@@ -239,7 +239,7 @@ pub struct Config {
 }
 
 /// Settings of an ensemble.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QuorumSettings {
     /// Ticks that a learner has to connect and synchronise.
     pub init_limit: i64,
@@ -257,6 +257,8 @@ pub struct QuorumSettings {
     pub tcp_keep_alive: bool,
     /// Committed transactions kept for learners.
     pub commit_log_count: i64,
+    /// Learners get the log while it is smaller than that part of a snapshot; negative never.
+    pub snapshot_size_factor: f64,
     /// Whether learners get snapshots only.
     pub force_snapshot_sync: bool,
     /// Milliseconds before votes are sent again for the first time.
@@ -282,6 +284,7 @@ impl Default for QuorumSettings {
             cnx_timeout_ms: 5000,
             tcp_keep_alive: false,
             commit_log_count: 500,
+            snapshot_size_factor: 0.33,
             force_snapshot_sync: false,
             min_notification_interval_ms: 200,
             max_notification_interval_ms: 60_000,

@@ -4,6 +4,7 @@
 
 mod dial;
 pub(crate) mod links;
+mod log_reader;
 mod quorum_port;
 pub(crate) mod snapshot_stream;
 mod votes;
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use menagerie_core::event::Event;
-use menagerie_core::ids::{LinkId, Sid};
+use menagerie_core::ids::{LinkId, Sid, Zxid};
 use menagerie_core::tree::Tree;
 use menagerie_core::zab::packet::Packet;
 use menagerie_wire::election::Notification;
@@ -106,6 +107,16 @@ impl Peers {
     /// A snapshot that came over that link.
     pub(crate) fn take_snapshot(&self, link: LinkId) -> Option<Received> {
         self.parked().remove(&link)
+    }
+
+    /// Reads what a learner lacks; an event brings it.
+    pub(crate) fn read_log(self: &Arc<Self>, link: LinkId, from: Zxid, upto: Zxid) {
+        let peers = Arc::clone(self);
+        self.runtime.spawn_blocking(move || {
+            let entries = log_reader::read(&peers.shared, from, upto);
+            let event = Event::LogRead { link, entries };
+            peers.shared.inbox.urgent(event);
+        });
     }
 
     fn addresses(&self, sid: Sid) -> &[ServerAddress] {

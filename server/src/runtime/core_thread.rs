@@ -206,6 +206,7 @@ impl CoreThread {
                     });
                 }
             }
+            Effect::ReadLog { link, from, upto } => peers.read_log(link, from, upto),
             Effect::AnswerPing { link, zxid } => {
                 let touched = self.sessions_heard();
                 let packet = Packet::Ping {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{Io, Member};
+use crate::effect::Effect;
 use crate::event::{EpochKind, Event, Request};
 use crate::ids::{LinkId, Sid, Zxid};
 use crate::planted::Bug;
@@ -42,6 +43,8 @@ enum Progress {
     Told,
     /// It has accepted the epoch; its history ends there.
     Accepted(Zxid),
+    /// What it lacks is being read from the log.
+    Reading(Zxid),
     /// All that it needs is on its way.
     Syncing,
     /// It has taken that over.
@@ -401,28 +404,94 @@ impl Member {
             return;
         };
         let committed = self.history.committed();
-        let plan = self.history.plan(last, self.config.force_snapshot_sync);
-        let (how, from) = match plan {
+        let (how, from) = match self.history.plan(last, self.config.force_snapshot_sync) {
             SyncPlan::Diff { from } => (Packet::Diff(committed), from),
             SyncPlan::Trunc { zxid, from } => (Packet::Trunc(zxid), from),
-            SyncPlan::Older | SyncPlan::Snap => {
-                let zxid = Zxid(io.tree.last_zxid());
-                if self.config.planted.has(Bug::SnapForgetsRest) {
-                    (Packet::Snap(zxid), usize::MAX)
-                } else {
-                    (Packet::Snap(zxid), self.history.after(zxid))
-                }
+            SyncPlan::Older if last.counter() != 0 => {
+                peer.progress = Progress::Reading(last);
+                io.act(Effect::ReadLog {
+                    link,
+                    from: last,
+                    upto: committed,
+                });
+                return;
             }
+            SyncPlan::Older | SyncPlan::Snap => self.by_snapshot(io),
+        };
+        self.bring_up(link, last, how, &[], from, io);
+    }
+
+    fn by_snapshot(&self, io: &Io<'_>) -> (Packet, usize) {
+        let zxid = Zxid(io.tree.last_zxid());
+        let rest = if self.config.planted.has(Bug::SnapForgetsRest) {
+            usize::MAX
+        } else {
+            self.history.after(zxid)
+        };
+        (Packet::Snap(zxid), rest)
+    }
+
+    /// What a learner lacks was looked for in the log on disk.
+    pub(super) fn log_read(
+        &mut self,
+        link: LinkId,
+        entries: Option<Vec<(Zxid, Bytes)>>,
+        io: &mut Io<'_>,
+    ) {
+        let peer = self.leading.as_ref().and_then(|l| l.peers.get(&link));
+        let Some(Progress::Reading(last)) = peer.map(|peer| peer.progress) else {
+            return;
+        };
+        let entries = entries.unwrap_or_default();
+        // The entries in memory have gone on meanwhile and must still join.
+        let joins = |upto: Zxid| self.history.first().is_some_and(|first| first <= upto);
+        let upto = entries.last().map(|(zxid, _)| *zxid);
+        let (how, from) = match upto.filter(|upto| joins(*upto)) {
+            Some(upto) => (
+                Packet::Diff(self.history.committed()),
+                self.history.after(upto),
+            ),
+            None => self.by_snapshot(io),
+        };
+        let older = if matches!(how, Packet::Diff(_)) {
+            &entries[..]
+        } else {
+            &[]
+        };
+        self.bring_up(link, last, how, older, from, io);
+    }
+
+    /// Sends `older` transactions and those of the history from index `from` on.
+    fn bring_up(
+        &mut self,
+        link: LinkId,
+        last: Zxid,
+        how: Packet,
+        older: &[(Zxid, Bytes)],
+        from: usize,
+        io: &mut Io<'_>,
+    ) {
+        let Some(leading) = &mut self.leading else {
+            return;
+        };
+        let Some(peer) = leading.peers.get_mut(&link) else {
+            return;
         };
         let from = from.saturating_add(usize::from(
             self.config.planted.has(Bug::DiffSkipsOne) && matches!(how, Packet::Diff(_)),
         ));
-        io.out.actions.push(crate::effect::Effect::Say(format!(
-            "synchronising server {}, last zxid {last}, by {how}",
-            peer.sid
-        )));
+        io.say(format!(
+            "synchronising server {}, last zxid {last}, by {how}{}",
+            peer.sid,
+            if older.is_empty() {
+                ""
+            } else {
+                " from the log"
+            }
+        ));
         io.send(link, how);
-        for (zxid, entry) in self.history.from(from) {
+        let committed = self.history.committed();
+        for (zxid, entry) in older.iter().chain(self.history.from(from)) {
             let (zxid, entry) = (*zxid, entry.clone());
             if zxid <= committed {
                 io.send(link, Packet::Proposal { zxid, entry });

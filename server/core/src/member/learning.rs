@@ -138,6 +138,8 @@ impl Member {
 
     pub(super) fn learn_packet(&mut self, link: LinkId, packet: Packet, io: &mut Io<'_>) {
         let Some(learning) = self.learning.as_mut().filter(|l| l.link == Some(link)) else {
+            // Whoever still takes this server for the leader should look again.
+            io.close(link, "this server does not lead");
             return;
         };
         learning.heard_ms = io.now.mono_ms;

@@ -210,6 +210,7 @@ impl Member {
                 }
                 self.learn_disk_done(zxid, &mut io);
             }
+            Event::LogRead { link, entries } => self.log_read(link, entries, &mut io),
             Event::TruncateFailed { zxid, reason } => {
                 self.disk_busy = self.disk_busy.saturating_sub(1);
                 self.truncate_failed(zxid, &reason, &mut io);

@@ -647,6 +647,15 @@ impl World {
                     self.enqueue(sid, Task::Install(snapshot));
                 }
             }
+            Effect::ReadLog { link, from, upto } => {
+                // Sometimes a snapshot is smaller.
+                let wanted = self.rng.bool();
+                let machine = self.machines.get(&sid).filter(|_| wanted);
+                let entries = machine.and_then(|machine| machine.disk.read(from, upto));
+                let delay = self.rng.i64(0..200);
+                let event = Event::LogRead { link, entries };
+                self.at(delay, Happening::Tell(sid, incarnation, event));
+            }
             Effect::AnswerPing { link, zxid } => {
                 let touched = self.machines.get(&sid).and_then(|m| m.running.as_ref());
                 let touched = touched.map(|running| {

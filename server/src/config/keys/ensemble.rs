@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{KeySpec, key, silent, unused_bool, unused_i32};
 use crate::config::Config;
 use crate::config::value::{
-    Applied, Refused, Taken, lenient_bool, lenient_long, strict_bool, strict_int,
+    Applied, Refused, Taken, lenient_bool, lenient_long, strict_bool, strict_f64, strict_int,
 };
 
 /// A line about votes; what is wrong with it shows when all lines are known.
@@ -226,9 +226,8 @@ pub(super) const KEYS: &[KeySpec] = &[
         "snapshotSizeFactor",
         "0.33",
         "Log sent to followers instead of a snapshot.",
-        silent,
-    )
-    .ensemble(),
+        |c, _, v| strict_f64(v, f64::MIN, f64::MAX, &mut c.quorum.snapshot_size_factor),
+    ),
     key(
         "forceSnapshotSync",
         "false",

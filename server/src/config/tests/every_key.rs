@@ -194,6 +194,9 @@ const CASES: &[(&str, &str, Check)] = &[
     ("commitLogCount", "7", |c| {
         c.member_config(1).commit_log_count == 7
     }),
+    ("snapshotSizeFactor", "0.5", |c| {
+        c.quorum.snapshot_size_factor > 0.4
+    }),
     ("forceSnapshotSync", "true", |c| {
         c.member_config(1).force_snapshot_sync
     }),
