@@ -105,21 +105,18 @@ impl Cluster {
 
     /// What each member says that it is: `leader`, `follower`, `observer`, or nothing.
     pub(super) fn modes(&self) -> Vec<String> {
-        let mode = |server: &Server| {
-            let answer = four_letter(server.address(), "srvr").unwrap_or_default();
-            let line = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
-            line.unwrap_or_default().to_owned()
-        };
-        self.servers
-            .iter()
-            .map(|server| {
-                if server.pid().is_some() {
-                    mode(server)
-                } else {
-                    String::new()
-                }
-            })
-            .collect()
+        (0..self.servers.len()).map(|at| self.mode(at)).collect()
+    }
+
+    /// What one member says that it is.
+    pub(super) fn mode(&self, at: usize) -> String {
+        let server = &self.servers[at];
+        if server.pid().is_none() {
+            return String::new();
+        }
+        let answer = four_letter(server.address(), "srvr").unwrap_or_default();
+        let line = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
+        line.unwrap_or_default().to_owned()
     }
 
     /// The member that leads, once there is one.

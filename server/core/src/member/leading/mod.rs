@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{Io, Member};
-use crate::effect::Effect;
 use crate::event::{EpochKind, Event, Request};
 use crate::ids::{LinkId, Sid, Zxid};
 use crate::planted::Bug;
-use crate::zab::history::SyncPlan;
 use crate::zab::packet::Packet;
 use menagerie_wire::election::ServerState;
 use menagerie_wire::op::op_code;
+
+mod sync;
 
 /// How far a leader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -389,122 +389,6 @@ impl Member {
             leading.stage = Stage::Adopting;
         }
         self.persist(EpochKind::Current, epoch, io);
-    }
-
-    /// Sends a learner all that it lacks; from here on it also gets what is new.
-    /// Source: `LearnerHandler.syncFollower`, `Leader.startForwarding`.
-    fn synchronise(&mut self, link: LinkId, io: &mut Io<'_>) {
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let Some(peer) = leading.peers.get_mut(&link) else {
-            return;
-        };
-        let Progress::Accepted(last) = peer.progress else {
-            return;
-        };
-        let committed = self.history.committed();
-        let (how, from) = match self.history.plan(last, self.config.force_snapshot_sync) {
-            SyncPlan::Diff { from } => (Packet::Diff(committed), from),
-            SyncPlan::Trunc { zxid, from } => (Packet::Trunc(zxid), from),
-            SyncPlan::Older if last.counter() != 0 => {
-                peer.progress = Progress::Reading(last);
-                io.act(Effect::ReadLog {
-                    link,
-                    from: last,
-                    upto: committed,
-                });
-                return;
-            }
-            SyncPlan::Older | SyncPlan::Snap => self.by_snapshot(io),
-        };
-        self.bring_up(link, last, how, &[], from, io);
-    }
-
-    fn by_snapshot(&self, io: &Io<'_>) -> (Packet, usize) {
-        let zxid = Zxid(io.tree.last_zxid());
-        let rest = if self.config.planted.has(Bug::SnapForgetsRest) {
-            usize::MAX
-        } else {
-            self.history.after(zxid)
-        };
-        (Packet::Snap(zxid), rest)
-    }
-
-    /// What a learner lacks was looked for in the log on disk.
-    pub(super) fn log_read(
-        &mut self,
-        link: LinkId,
-        entries: Option<Vec<(Zxid, Bytes)>>,
-        io: &mut Io<'_>,
-    ) {
-        let peer = self.leading.as_ref().and_then(|l| l.peers.get(&link));
-        let Some(Progress::Reading(last)) = peer.map(|peer| peer.progress) else {
-            return;
-        };
-        let entries = entries.unwrap_or_default();
-        // The entries in memory have gone on meanwhile and must still join.
-        let joins = |upto: Zxid| self.history.first().is_some_and(|first| first <= upto);
-        let upto = entries.last().map(|(zxid, _)| *zxid);
-        let (how, from) = match upto.filter(|upto| joins(*upto)) {
-            Some(upto) => (
-                Packet::Diff(self.history.committed()),
-                self.history.after(upto),
-            ),
-            None => self.by_snapshot(io),
-        };
-        let older = if matches!(how, Packet::Diff(_)) {
-            &entries[..]
-        } else {
-            &[]
-        };
-        self.bring_up(link, last, how, older, from, io);
-    }
-
-    /// Sends `older` transactions and those of the history from index `from` on.
-    fn bring_up(
-        &mut self,
-        link: LinkId,
-        last: Zxid,
-        how: Packet,
-        older: &[(Zxid, Bytes)],
-        from: usize,
-        io: &mut Io<'_>,
-    ) {
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let Some(peer) = leading.peers.get_mut(&link) else {
-            return;
-        };
-        let from = from.saturating_add(usize::from(
-            self.config.planted.has(Bug::DiffSkipsOne) && matches!(how, Packet::Diff(_)),
-        ));
-        io.say(format!(
-            "synchronising server {}, last zxid {last}, by {how}{}",
-            peer.sid,
-            if older.is_empty() {
-                ""
-            } else {
-                " from the log"
-            }
-        ));
-        io.send(link, how);
-        let committed = self.history.committed();
-        for (zxid, entry) in older.iter().chain(self.history.from(from)) {
-            let (zxid, entry) = (*zxid, entry.clone());
-            if zxid <= committed {
-                io.send(link, Packet::Proposal { zxid, entry });
-                io.send(link, Packet::Commit(zxid));
-            } else if !peer.observer {
-                io.send(link, Packet::Proposal { zxid, entry });
-            }
-        }
-        peer.progress = Progress::Syncing;
-        peer.owes = None;
-        let zxid = Zxid::first_of(leading.epoch);
-        let config = Bytes::from(self.configs.newest().to_string());
-        io.send(link, Packet::NewLeader { zxid, config });
     }
 
     fn acked(&mut self, link: LinkId, zxid: Zxid, io: &mut Io<'_>) {
