@@ -1,0 +1,91 @@
+//! Three members in one process: they find a leader, go on without one of them, and stop in good
+//! order.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use menagerie::ZooServer;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn start(dir: &std::path::Path, me: usize, lines: &[String]) -> ZooServer {
+    let home = dir.join(me.to_string());
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join("myid"), me.to_string()).unwrap();
+    let mut builder = ZooServer::builder()
+        .data_dir(&home)
+        .set_parameter("clientPort", 0)
+        .set_parameter("clientPortAddress", "127.0.0.1")
+        .set_parameter("tickTime", 500)
+        .set_parameter("initLimit", 10)
+        .set_parameter("syncLimit", 5)
+        .set_parameter("preAllocSize", 64)
+        .set_parameter("4lw.commands.whitelist", "*");
+    for line in lines {
+        builder = builder.set_parameter_line(line);
+    }
+    builder.start().unwrap()
+}
+
+fn ask(address: SocketAddr, word: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(word.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The members' modes, sorted, once `done` likes them.
+fn modes(servers: &[ZooServer], done: impl Fn(&[String]) -> bool) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let mut modes: Vec<String> = servers
+            .iter()
+            .map(|server| {
+                let answer = ask(server.client_addr(), "srvr");
+                let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
+                mode.unwrap_or("none").to_owned()
+            })
+            .collect();
+        modes.sort();
+        if done(&modes) || begun.elapsed() > PATIENCE {
+            return modes;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn three_members_find_a_leader_and_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (1..=3)
+        .map(|id| format!("server.{id}=127.0.0.1:{}:{}", free_port(), free_port()))
+        .collect();
+    let mut servers: Vec<ZooServer> = (1..=3).map(|me| start(dir.path(), me, &lines)).collect();
+    let all = |modes: &[String]| modes.iter().all(|mode| mode != "none");
+    assert_eq!(modes(&servers, all), ["follower", "follower", "leader"]);
+
+    let leads = |server: &ZooServer| ask(server.client_addr(), "srvr").contains("Mode: leader");
+    let leader = servers.iter().position(leads).unwrap();
+    let mntr = ask(servers[leader].client_addr(), "mntr");
+    assert!(mntr.contains("zk_server_state\tleader\n"), "{mntr}");
+    assert!(mntr.contains("zk_synced_followers\t2\n"), "{mntr}");
+    assert!(mntr.contains("zk_quorum_size\t3\n"), "{mntr}");
+    servers.remove(leader).stop().unwrap();
+    let one_leads = |modes: &[String]| modes == ["follower", "leader"];
+    assert_eq!(modes(&servers, one_leads), ["follower", "leader"]);
+
+    // One of three is no quorum: it does not serve.
+    servers.remove(0).stop().unwrap();
+    let nobody = |modes: &[String]| modes == ["none"];
+    assert_eq!(modes(&servers, nobody), ["none"]);
+    assert_eq!(ask(servers[0].client_addr(), "ruok"), "imok");
+    servers.remove(0).stop().unwrap();
+}
