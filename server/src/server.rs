@@ -121,6 +121,8 @@ impl ZooServer {
             hash_seed: seed,
             phase: Mutex::default(),
             serving: AtomicBool::new(config.ensemble.is_none()),
+            read_only: AtomicBool::new(false),
+            local_sessions: AtomicI64::new(0),
             config,
         });
         if restored.fresh {

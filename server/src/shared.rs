@@ -9,7 +9,9 @@ use crossbeam_utils::sync::ShardedLock;
 use menagerie_core::acl::{AuthConfig, AuthId};
 use menagerie_core::effect::Phase;
 use menagerie_core::event::Now;
+use menagerie_core::ids::SessionId;
 use menagerie_core::quorum::Membership;
+use menagerie_core::session::SessionTracker;
 use menagerie_core::tree::Tree;
 use menagerie_storage::DataDirs;
 use menagerie_wire::election::ServerState;
@@ -74,6 +76,10 @@ pub(crate) struct Shared {
     /// What a member of an ensemble does; a server alone always serves.
     pub(crate) phase: Mutex<Option<(Phase, i64)>>,
     pub(crate) serving: AtomicBool,
+    /// Whether clients that want no more may read, as there is no leader.
+    pub(crate) read_only: AtomicBool,
+    /// Sessions that were opened without a leader.
+    pub(crate) local_sessions: AtomicI64,
     /// What `stmk` sets and `gtmk` shows.
     pub(crate) trace_mask: AtomicI64,
 }
@@ -103,10 +109,56 @@ impl Shared {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the member does from now on.
+    /// Notes what the member does from now on. Once there is somebody to follow, reading without a
+    /// leader ends.
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.serving.store(phase.serving, Relaxed);
-        *self.phase() = Some((phase, self.clock.mono_ms()));
+        let looking = phase.state == ServerState::Looking;
+        let now = self.clock.mono_ms();
+        let mut current = self.phase();
+        let since = match &*current {
+            Some((old, since)) if old.state == phase.state && old.serving == phase.serving => {
+                *since
+            }
+            _ => now,
+        };
+        *current = Some((phase, since));
+        drop(current);
+        if !looking && self.read_only.swap(false, Relaxed) {
+            for conn in self.conns.all() {
+                if conn.stats.read_only.load(Relaxed) {
+                    conn.abort();
+                }
+            }
+        }
+    }
+
+    /// Whether clients that want no more may read.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only.load(Relaxed)
+    }
+
+    /// Lets clients read without a leader, if there has been none for that long and the settings
+    /// allow it. Source: `QuorumPeer.run`, case LOOKING.
+    pub(crate) fn offer_read_only(&self, after_ms: i64) {
+        let looking = self.mode() == "leaderelection";
+        if self.config.read_only_mode && looking && self.phase_age_ms() >= after_ms {
+            self.read_only.store(true, Relaxed);
+            tracing::warn!("no leader: serving clients that can do with reading");
+        }
+    }
+
+    /// An id for a session that only this server knows, and only while there is no leader.
+    pub(crate) fn local_session(&self) -> SessionId {
+        let me = self
+            .config
+            .ensemble
+            .as_ref()
+            .map_or(0, |ensemble| ensemble.me);
+        let clock = self.clock.now().wall_ms;
+        let count = self.local_sessions.fetch_add(1, Relaxed);
+        let first = SessionTracker::new(1, me, clock).next_id();
+        SessionId(first.0.wrapping_add(count))
     }
 
     /// Whether this server leads and leaves clients to others. Source: `leaderServes`.
@@ -116,6 +168,9 @@ impl Shared {
 
     /// The mode as `srvr` tells it. Source: `ServerStats.Provider.getState`.
     pub(crate) fn mode(&self) -> &'static str {
+        if self.is_read_only() {
+            return "read-only";
+        }
         match self.phase().as_ref().map(|(phase, _)| phase.state) {
             None => "standalone",
             Some(ServerState::Leading) => "leader",

@@ -27,6 +27,7 @@ fn start(dir: &std::path::Path, me: usize, lines: &[String]) -> ZooServer {
         .set_parameter("initLimit", 10)
         .set_parameter("syncLimit", 5)
         .set_parameter("preAllocSize", 64)
+        .set_parameter("readonlymode.enabled", true)
         .set_parameter("4lw.commands.whitelist", "*");
     for line in lines {
         builder = builder.set_parameter_line(line);
@@ -87,5 +88,9 @@ fn three_members_find_a_leader_and_another_one() {
     let nobody = |modes: &[String]| modes == ["none"];
     assert_eq!(modes(&servers, nobody), ["none"]);
     assert_eq!(ask(servers[0].client_addr(), "ruok"), "imok");
+    assert_eq!(ask(servers[0].client_addr(), "isro"), "null");
+    let reads = |modes: &[String]| modes == ["read-only"];
+    assert_eq!(modes(&servers, reads), ["read-only"]);
+    assert_eq!(ask(servers[0].client_addr(), "isro"), "ro");
     servers.remove(0).stop().unwrap();
 }

@@ -327,7 +327,30 @@ impl Connection {
     }
 
     fn is_local_read(&self, op: i32) -> bool {
-        self.in_flight.is_empty() && read::is_read(op) && self.shared.is_serving()
+        self.in_flight.is_empty()
+            && read::is_read(op)
+            && (self.shared.is_serving() || self.is_read_only())
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.conn.stats.read_only.load(Relaxed)
+    }
+
+    /// Answers what a server without a leader cannot do. Source: `ReadOnlyRequestProcessor`.
+    fn refuse_write(&mut self, header: RequestHeader) {
+        let zxid = self.shared.read_tree().last_zxid();
+        let closes = header.op == op_code::CLOSE_SESSION;
+        self.deaf |= closes;
+        let err = if closes {
+            ErrorCode::Ok
+        } else {
+            ErrorCode::NotReadOnly
+        };
+        self.conn.outbox.push(|out| {
+            reply::header_only(&mut out.bytes, header.xid, zxid, err);
+            out.packets += 1;
+            out.close = closes;
+        });
     }
 
     fn serve_read(&mut self, tree: &Tree, header: RequestHeader, body_len: usize, started_ms: i64) {
@@ -387,6 +410,10 @@ impl Connection {
         match header.op {
             op_code::AUTH => self.authenticate(header, &body),
             op_code::SASL => self.sasl(header, &body),
+            op if is_known(op) && self.is_read_only() => {
+                self.refuse_write(header);
+                Ok(())
+            }
             op if is_known(op) => {
                 if op == op_code::CLOSE_SESSION {
                     // ZooKeeper answers nothing that comes behind it.

@@ -2,6 +2,7 @@
 //! Source: `NIOServerCnxn.readLength`, `ZooKeeperServer.processConnectRequest`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use menagerie_core::event::Event;
@@ -75,9 +76,7 @@ async fn establish(connection: &mut Connection) -> Result<Option<SessionId>, End
 /// Passes the request on to the core; false when it is refused without asking.
 fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, End> {
     let (shared, conn) = (&connection.shared, &connection.conn);
-    conn.stats
-        .heard_ms
-        .store(shared.clock.mono_ms(), std::sync::atomic::Ordering::Relaxed);
+    conn.stats.heard_ms.store(shared.clock.mono_ms(), Relaxed);
     let asks = if request.session_id == 0 {
         Asks::NewSession
     } else {
@@ -86,6 +85,9 @@ fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, En
     if !shared.throttle.admit(asks, shared.clock.mono_ms()) {
         tracing::debug!(remote = %conn.remote, "too many connection attempts; turned away");
         return Err(End::Closed);
+    }
+    if shared.is_read_only() && request.read_only == Some(true) {
+        return Ok(read_only_session(shared, conn, request));
     }
     if !shared.is_serving() || shared.is_reserved_leader() {
         tracing::debug!(remote = %conn.remote, "no leader here, or one that serves no clients; the client must try another server");
@@ -127,6 +129,30 @@ fn ask(connection: &Connection, request: &ConnectRequest<'_>) -> Result<bool, En
     Ok(true)
 }
 
+/// Gives a session that can only read; false when the password is wrong. Whether an old session
+/// is still open nobody can tell without a leader.
+/// Source: `ReadOnlyZooKeeperServer`, `ZooKeeperServer.reopenSession`.
+fn read_only_session(shared: &Shared, conn: &Conn, request: &ConnectRequest<'_>) -> bool {
+    let config = &shared.config;
+    let timeout_ms = request
+        .time_out
+        .clamp(config.min_session_timeout_ms, config.max_session_timeout_ms);
+    let session = match request.session_id {
+        0 => shared.local_session(),
+        id => SessionId(id),
+    };
+    if request.session_id != 0 && !password_matches(session, request.passwd) {
+        conn.outbox
+            .push_and_wake(|out| out.established = Some((SessionId(0), 0)));
+        return true;
+    }
+    conn.stats.read_only.store(true, Relaxed);
+    shared.conns.bind(session, conn, timeout_ms);
+    conn.outbox
+        .push_and_wake(|out| out.established = Some((session, timeout_ms)));
+    true
+}
+
 /// Waits for the core and answers the client.
 async fn settle(
     connection: &mut Connection,
@@ -144,8 +170,9 @@ async fn settle(
         };
         let accepted = (timeout_ms > 0).then_some((session, timeout_ms));
         let mut frame = Vec::with_capacity(64);
-        // A server that is not read-only says so.
-        reply::connect_response(&mut frame, accepted, read_only.map(|_| false));
+        // Only a client that knows of read-only servers is told whether this is one.
+        let is_read_only = connection.conn.stats.read_only.load(Relaxed);
+        reply::connect_response(&mut frame, accepted, read_only.map(|_| is_read_only));
         frame.append(&mut outgoing.bytes);
         connection.stream.write_all(&frame).await?;
         if accepted.is_none() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use menagerie_core::acl::{self, AuthId};
@@ -34,6 +34,8 @@ pub(crate) struct ConnStats {
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) outstanding: AtomicI64,
+    /// Whether the session is one of a server without a leader, which can only read.
+    pub(crate) read_only: AtomicBool,
     pub(crate) last: Mutex<LastOp>,
 }
 

@@ -49,12 +49,14 @@ pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
         word,
         Word::Ruok | Word::Isro | Word::Conf | Word::Envi | Word::Gtmk | Word::Stmk
     );
-    if needs_leader && !shared.is_serving() {
+    if needs_leader && !shared.is_serving() && !shared.is_read_only() {
         return NOT_SERVING.as_bytes().to_vec();
     }
     let text = match word {
         Word::Ruok => "imok".to_owned(),
-        Word::Isro => "rw".to_owned(),
+        Word::Isro if shared.is_serving() => "rw".to_owned(),
+        Word::Isro if shared.is_read_only() => "ro".to_owned(),
+        Word::Isro => "null".to_owned(),
         Word::Conf => report::conf(shared),
         Word::Dirs => report::dirs(shared),
         Word::Envi => report::envi(),

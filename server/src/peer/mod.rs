@@ -35,6 +35,8 @@ pub(crate) struct Received {
     pub(crate) sessions: Vec<(menagerie_core::ids::SessionId, i32)>,
 }
 
+/// Milliseconds without a leader, at least, before clients may read without one.
+const READ_ONLY_AFTER_MS: i64 = 2000;
 /// Bytes of packets that the core may have before it; then the network waits.
 const BACKLOG_MAX: usize = 64 << 20;
 
@@ -107,6 +109,20 @@ impl Peers {
     /// A snapshot that came over that link.
     pub(crate) fn take_snapshot(&self, link: LinkId) -> Option<Received> {
         self.parked().remove(&link)
+    }
+
+    /// After a while without a leader, clients may read, if the settings allow it.
+    pub(crate) fn wait_for_leader(self: &Arc<Self>) {
+        if !self.shared.config.read_only_mode {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let after_ms = shared.config.tick_time_ms.max(READ_ONLY_AFTER_MS);
+        let pause = Duration::from_millis(u64::try_from(after_ms).unwrap_or_default());
+        self.runtime.spawn(async move {
+            tokio::time::sleep(pause + Duration::from_millis(10)).await;
+            shared.offer_read_only(after_ms);
+        });
     }
 
     /// Reads what a learner lacks; an event brings it.

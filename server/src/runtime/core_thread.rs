@@ -188,6 +188,9 @@ impl CoreThread {
         match effect {
             Effect::Phase(phase) => {
                 peers.lead(phase.state == ServerState::Leading);
+                if phase.state == ServerState::Looking {
+                    peers.wait_for_leader();
+                }
                 self.shared.set_phase(phase);
             }
             Effect::Connect { leader } => peers.connect(leader),

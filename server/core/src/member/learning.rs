@@ -228,6 +228,11 @@ impl Member {
                     Err("the leader answers a sync request that there is not".to_owned())
                 }
             }
+            (_, Packet::CommitAndActivate { .. } | Packet::InformAndActivate { .. }) => Err(
+                "the ensemble was reconfigured while it ran, which this version cannot follow; \
+                     give this server the new list of servers and start it again"
+                    .to_owned(),
+            ),
             (stage, other) => Err(format!("the leader sent {other} in the stage {stage:?}")),
         }
     }

@@ -44,7 +44,7 @@ pub(super) const OBSERVE: &[KeySpec] = &[
     key(
         "readonlymode.enabled",
         "false",
-        "Read-only mode; a single server is never in it, but isro is answered.",
+        "Members without a leader serve clients that can do with reading; isro tells.",
         |c, _, v| lenient_bool(v, &mut c.read_only_mode),
     )
     .bare(),
