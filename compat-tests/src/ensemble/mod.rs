@@ -1,6 +1,7 @@
 //! Owns ensembles of real processes: what they go through, and that nothing is lost or different
 //! afterwards. May use `server`, `populate`, `walk`. Must not look into a server.
 
+mod clients;
 mod cluster;
 mod hostile;
 mod load;

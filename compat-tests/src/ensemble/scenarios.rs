@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use menagerie_wire::op::op_code;
 use rustix::process::Signal;
 
+use super::clients::{self, Clients};
 use super::cluster::Cluster;
 use super::load::Load;
 use crate::populate::{create_request, populate};
@@ -216,10 +217,13 @@ fn all_die(cluster: &mut Cluster) -> Result<()> {
 /// Three Apache members become three Menagerie members and Apache members again, one at a time,
 /// under load.
 pub(super) fn migration(cluster: &mut Cluster) -> Result<String> {
+    clients::build()?;
     cluster.start_all()?;
     populate(cluster.servers[0].address(), "before")?;
     let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
     let load = Load::start(&addresses, 6)?;
+    let clients = Clients::start(&addresses)?;
+    thread::sleep(Duration::from_secs(3));
     for kind in [Kind::Menagerie, Kind::Apache] {
         // The leader last, as one would do it by hand.
         let leader = cluster.leader()?;
@@ -234,7 +238,8 @@ pub(super) fn migration(cluster: &mut Cluster) -> Result<String> {
             thread::sleep(Duration::from_millis(500));
         }
     }
+    let said = clients.finish()?;
     let told = load.finish(addresses[0])?;
     cluster.compare()?;
-    Ok(told)
+    Ok(format!("{told}; {said}"))
 }
