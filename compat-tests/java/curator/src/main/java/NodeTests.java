@@ -77,6 +77,9 @@ final class NodeTests {
         H.test("background operations are told of in order", () -> {
             try (CuratorFramework client = Curators.client()) {
                 String path = H.fresh("background");
+                // What is asked for before there is a connection waits in a queue of Curator's own, and
+                // what is asked for at the moment of connecting may overtake it there.
+                client.blockUntilConnected();
                 List<String> seen = new CopyOnWriteArrayList<>();
                 client.create().inBackground((c, event) -> seen.add("create " + event.getResultCode()))
                     .forPath(path, bytes("1"));
