@@ -59,6 +59,9 @@ struct Peer {
     observer: bool,
     progress: Progress,
     heard_ms: i64,
+    /// Whether it has accepted this leader's epoch; who had accepted that epoch before may have done
+    /// so for another leader.
+    accepts: bool,
     /// Up to where it has acknowledged.
     acked: Zxid,
     /// What it must have acknowledged, and since when.
@@ -270,6 +273,7 @@ impl Member {
             observer,
             progress: Progress::Known,
             heard_ms: io.now.mono_ms,
+            accepts: false,
             acked: Zxid(0),
             owes: None,
         };
@@ -367,7 +371,7 @@ impl Member {
             return;
         }
         peer.progress = Progress::Accepted(zxid);
-        peer.owes = epoch.is_none().then_some((Zxid(0), i64::MAX));
+        peer.accepts = epoch.is_some();
         if leading.stage >= Stage::Sync {
             self.synchronise(link, io);
         } else {
@@ -375,11 +379,10 @@ impl Member {
         }
     }
 
-    /// A learner that had accepted the epoch before does not count: it may have done so for
-    /// another leader.
+    /// Goes on when a quorum has accepted the epoch.
     fn try_adopt(&mut self, io: &mut Io<'_>) {
         let Some(leading) = &self.leading else { return };
-        let accepts = |peer: &Peer| peer.owes.is_none();
+        let accepts = |peer: &Peer| peer.accepts;
         let enough = leading.has_quorum(self, Progress::Accepted(Zxid(i64::MIN)), accepts);
         if leading.stage != Stage::Epoch || !enough {
             return;

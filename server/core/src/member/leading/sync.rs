@@ -122,7 +122,6 @@ impl Member {
             }
         }
         peer.progress = Progress::Syncing;
-        peer.owes = None;
         let zxid = Zxid::first_of(leading.epoch);
         let config = Bytes::from(self.configs.newest().to_string());
         io.send(link, Packet::NewLeader { zxid, config });
