@@ -115,6 +115,8 @@ pub struct Member {
     taken: usize,
     /// When the member began to look.
     looking_since: i64,
+    /// Whether clients still wait for a leader; not for long, others may have one.
+    clients_wait: bool,
 }
 
 impl Member {
@@ -149,6 +151,7 @@ impl Member {
             needs_snapshot: false,
             taken: 0,
             looking_since: now.mono_ms,
+            clients_wait: false,
         }
     }
 
@@ -242,6 +245,20 @@ impl Member {
         self.elected(leader, io);
         self.lead_tick(io);
         self.learn_tick(io);
+        if self.clients_wait && now >= self.patience_ends() {
+            self.clients_wait = false;
+            if !self.phase().serving {
+                let reason = "there has been no leader for too long";
+                io.act(Effect::CloseAllConns { reason });
+                self.held.clear();
+            }
+        }
+    }
+
+    /// Until when clients are kept waiting for a leader: half a tick, which leaves them time to find
+    /// another member before their sessions expire.
+    const fn patience_ends(&self) -> i64 {
+        self.looking_since + self.config.tick_ms / 2
     }
 
     /// When the next [`Event::Tick`] is due, on the monotonic clock.
@@ -255,7 +272,13 @@ impl Member {
         } else {
             i64::MAX
         };
+        let patience = if self.clients_wait {
+            self.patience_ends()
+        } else {
+            i64::MAX
+        };
         own.min(self.election.next_tick())
+            .min(patience)
             .min(self.lead_next_tick())
             .min(self.learn_next_tick())
     }
@@ -273,6 +296,7 @@ impl Member {
     }
 
     fn serve_held(&mut self, io: &mut Io<'_>) {
+        self.clients_wait = false;
         for event in std::mem::take(&mut self.held) {
             self.client(event, io);
         }
@@ -361,7 +385,10 @@ impl Member {
             io.act(Effect::CloseConns(lost));
         }
         self.must_look = true;
-        self.looking_since = io.now.mono_ms;
+        if !self.clients_wait {
+            self.looking_since = io.now.mono_ms;
+            self.clients_wait = true;
+        }
         self.tell_phase(io);
     }
 
