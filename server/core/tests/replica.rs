@@ -484,6 +484,21 @@ fn a_hard_quota_refuses_and_a_soft_one_does_not() {
 }
 
 #[test]
+fn a_node_made_again_is_not_the_closed_sessions() {
+    let mut world = World::new(|_| {});
+    let session = world.open(1);
+    world.send(1, session, op_code::CREATE2, create("/0", 1));
+    world.sync();
+    // None of this is applied when the session is closed.
+    world.send(1, session, op_code::DELETE, delete("/0"));
+    world.send(1, session, op_code::CREATE2, create("/0", 0));
+    world.send(1, session, op_code::CREATE2, create("/0/1", 0));
+    world.send(1, session, op_code::CLOSE_SESSION, Vec::new());
+    world.sync();
+    assert!(world.tree.lookup("/0/1").is_some());
+}
+
+#[test]
 fn a_snapshot_is_asked_for_once_and_again_when_it_is_done() {
     let mut world = World::new(|config| {
         config.snapshots = SnapPolicyConfig {

@@ -182,15 +182,13 @@ impl Outstanding {
         }
     }
 
-    /// Paths of nodes that will belong to `session`, or will no longer exist, in order.
+    /// Paths that change, in order, and whether there will be a node of `session` then.
     pub(super) fn ephemeral_changes(&self, session: i64) -> impl Iterator<Item = (&str, bool)> {
         self.order.iter().filter_map(move |(_, path)| {
+            // What was deleted and made again belongs to whoever made it last.
             let change = self.by_path.get(path)?;
-            match &change.stat {
-                None => Some((&**path, false)),
-                Some(stat) if stat.ephemeral_owner == session => Some((&**path, true)),
-                Some(_) => None,
-            }
+            let owner = change.stat.map(|stat| stat.ephemeral_owner);
+            Some((&**path, owner == Some(session)))
         })
     }
 

@@ -476,8 +476,8 @@ impl Prep {
     fn close_session(&mut self, ctx: &Ctx<'_>) -> Result<Txn, ErrorCode> {
         let mut paths: std::collections::BTreeSet<String> =
             ctx.tree.ephemerals(ctx.session.0).collect();
-        for (path, will_exist) in self.outstanding.ephemeral_changes(ctx.session.0) {
-            if will_exist {
+        for (path, will_be_its) in self.outstanding.ephemeral_changes(ctx.session.0) {
+            if will_be_its {
                 paths.insert(path.to_owned());
             } else {
                 paths.remove(path);
