@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -196,6 +196,14 @@ fn summary(outcomes: &[Outcome], against: Kind) -> bool {
     }
     println!("{passed} passed, {failed} failed");
     failed == 0 && outcomes.iter().all(|o| o.reason.is_empty())
+}
+
+/// Builds what a suite's folder has; the folder.
+pub(crate) fn prepare(name: &str) -> Result<PathBuf> {
+    let suite = SUITES.iter().find(|suite| suite.name == name);
+    let suite = suite.with_context(|| format!("there is no suite {name:?}"))?;
+    build(suite)?;
+    Ok(compat_dir().join(suite.folder))
 }
 
 fn build(suite: &Suite) -> Result<()> {

@@ -3,40 +3,36 @@
 
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::guard;
-use crate::programs::compat_dir;
+use crate::suites;
 
 /// How long a client may take to come to its end.
 const END: Duration = Duration::from_secs(60);
 
 struct Client {
-    folder: &'static str,
-    build: &'static str,
+    /// Whose programs it is among.
+    suite: &'static str,
     run: &'static str,
 }
 
 const CLIENTS: &[Client] = &[
     Client {
-        folder: "python",
-        build: "(test -x .venv/bin/pip || python3 -m venv .venv) && \
-                .venv/bin/pip install -q --disable-pip-version-check -r requirements.txt",
+        suite: "python",
         run: ".venv/bin/python steady.py",
     },
     Client {
-        folder: "go",
-        build: "mkdir -p target && go build -o target/suite .",
+        suite: "go",
         run: "target/suite steady",
     },
     Client {
-        folder: "java/curator",
-        build: "mvn -q -B package",
+        suite: "curator",
         run: "java -Xmx256m -Dorg.slf4j.simpleLogger.defaultLogLevel=off \
               -cp target/classes:$(cat target/classpath.txt) SteadyLock",
     },
@@ -47,27 +43,22 @@ pub(super) struct Clients {
     running: Vec<Child>,
 }
 
-/// Builds what needs building, before any server runs.
-pub(super) fn build() -> Result<()> {
-    for client in CLIENTS {
-        let status = Command::new("sh")
-            .args(["-c", client.build])
-            .current_dir(compat_dir().join(client.folder))
-            .stdin(Stdio::null())
-            .status()?;
-        ensure!(status.success(), "{}: {status}", client.build);
-    }
-    Ok(())
+/// Builds what needs building, before any server runs; the clients' folders.
+pub(super) fn build() -> Result<Vec<PathBuf>> {
+    CLIENTS
+        .iter()
+        .map(|client| suites::prepare(client.suite))
+        .collect()
 }
 
 impl Clients {
     /// Starts all of them.
-    pub(super) fn start(addresses: &[SocketAddr]) -> Result<Self> {
+    pub(super) fn start(folders: &[PathBuf], addresses: &[SocketAddr]) -> Result<Self> {
         let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let start = |client: &Client| {
+        let start = |(client, folder): (&Client, &PathBuf)| {
             guard::dying_with_us(Path::new("sh"))?
                 .args(["-c", &format!("exec {}", client.run)])
-                .current_dir(compat_dir().join(client.folder))
+                .current_dir(folder)
                 .env("ZK_ADDR", list.join(","))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -75,7 +66,11 @@ impl Clients {
                 .spawn()
                 .with_context(|| format!("cannot run {}", client.run))
         };
-        let running = CLIENTS.iter().map(start).collect::<Result<_>>()?;
+        let running = CLIENTS
+            .iter()
+            .zip(folders)
+            .map(start)
+            .collect::<Result<_>>()?;
         Ok(Self { running })
     }
 

@@ -217,12 +217,12 @@ fn all_die(cluster: &mut Cluster) -> Result<()> {
 /// Three Apache members become three Menagerie members and Apache members again, one at a time,
 /// under load.
 pub(super) fn migration(cluster: &mut Cluster) -> Result<String> {
-    clients::build()?;
+    let folders = clients::build()?;
     cluster.start_all()?;
     populate(cluster.servers[0].address(), "before")?;
     let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
     let load = Load::start(&addresses, 6)?;
-    let clients = Clients::start(&addresses)?;
+    let clients = Clients::start(&folders, &addresses)?;
     thread::sleep(Duration::from_secs(3));
     for kind in [Kind::Menagerie, Kind::Apache] {
         // The leader last, as one would do it by hand.

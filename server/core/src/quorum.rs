@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use menagerie_wire::text::cfg::{Members, Role, ServerSpec};
+use menagerie_wire::text::cfg::{Members, Role};
 
 use crate::ids::{Sid, Zxid};
 
@@ -54,14 +54,6 @@ impl Membership {
         self.members.version.unwrap_or(0)
     }
 
-    /// The same members under another version.
-    #[must_use]
-    pub fn with_version(&self, version: i64) -> Self {
-        let mut other = self.clone();
-        other.members.version = Some(version);
-        other
-    }
-
     /// Those who vote.
     pub fn voters(&self) -> impl Iterator<Item = Sid> + '_ {
         self.voters.iter().copied()
@@ -71,18 +63,6 @@ impl Membership {
     #[must_use]
     pub fn is_voter(&self, sid: Sid) -> bool {
         self.voters.contains(&sid)
-    }
-
-    /// Whether a server belongs to the ensemble, voting or not.
-    #[must_use]
-    pub fn contains(&self, sid: Sid) -> bool {
-        self.members.servers.contains_key(&sid.0)
-    }
-
-    /// What is written of a server.
-    #[must_use]
-    pub fn spec(&self, sid: Sid) -> Option<&ServerSpec> {
-        self.members.servers.get(&sid.0)
     }
 
     /// The weight of a server's vote. Source: `QuorumVerifier.getWeight`.

@@ -23,4 +23,5 @@ mod tests;
 pub use error::{ConfigError, Origin, Severity, Warning};
 pub use keys::{DOCUMENTED_NAMES, KeySpec, Property, SECTIONS, Section, Status, keys, lookup};
 pub use markdown::{markdown_table, with_table};
+pub(crate) use settings::addresses_to_bind;
 pub use settings::{Config, ConnectionThrottle, Ensemble, QuorumSettings, Secret};

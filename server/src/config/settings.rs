@@ -473,26 +473,7 @@ impl Config {
     /// # Errors
     /// When the name cannot be resolved.
     pub fn bind_addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let port = self.client_port;
-        match self.client_port_address.as_deref() {
-            None => Ok([
-                IpAddr::from(Ipv6Addr::UNSPECIFIED),
-                IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            ]
-            .map(|ip| SocketAddr::new(ip, port))
-            .to_vec()),
-            Some("") => Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]),
-            Some(name) => {
-                let bare = name
-                    .strip_prefix('[')
-                    .and_then(|name| name.strip_suffix(']'));
-                let mut addresses: Vec<_> =
-                    (bare.unwrap_or(name), port).to_socket_addrs()?.collect();
-                // Java prefers IPv4 addresses where a name has both.
-                addresses.sort_by_key(SocketAddr::is_ipv6);
-                Ok(addresses)
-            }
-        }
+        addresses_to_bind(self.client_port_address.as_deref(), self.client_port)
     }
 
     /// The answer to the four-letter word `conf`. `client_port` is the port in use, and the sizes
@@ -539,6 +520,31 @@ impl Config {
             ports.map_or(0, |address| address.port),
             ensemble.members
         )
+    }
+}
+
+/// The addresses to listen on, the best first; see [`Config::bind_addresses`].
+///
+/// # Errors
+/// When the name cannot be resolved.
+pub(crate) fn addresses_to_bind(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match name {
+        None => Ok([
+            IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        ]
+        .map(|ip| SocketAddr::new(ip, port))
+        .to_vec()),
+        Some("") => Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]),
+        Some(name) => {
+            let bare = name
+                .strip_prefix('[')
+                .and_then(|name| name.strip_suffix(']'));
+            let mut addresses: Vec<_> = (bare.unwrap_or(name), port).to_socket_addrs()?.collect();
+            // Java prefers IPv4 addresses where a name has both.
+            addresses.sort_by_key(SocketAddr::is_ipv6);
+            Ok(addresses)
+        }
     }
 }
 

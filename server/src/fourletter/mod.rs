@@ -23,11 +23,8 @@ const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requ
 
 /// The sessions, as the core thread knows them.
 pub(crate) async fn sessions(shared: &Shared) -> Vec<(SessionId, i32)> {
-    let (send, receive) = oneshot::channel();
-    shared.inbox.inspect(Box::new(move |engine, _| {
-        let _asker_gone = send.send(engine.replica().sessions().all());
-    }));
-    receive.await.unwrap_or_default()
+    let sessions = inspect(shared, |engine, _| engine.replica().sessions().all()).await;
+    sessions.unwrap_or_default()
 }
 
 /// Answers a word.
@@ -88,6 +85,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
                 _ => report::mntr(&shown, engine, tree),
             })
             .await
+            .unwrap_or_else(|| NOT_SERVING.to_owned())
         }
         // Only telnet's goodbye is left, and it has been dealt with.
         _ => String::new(),
@@ -102,16 +100,13 @@ fn set_trace_mask(shared: &Shared, command: Command) -> String {
 }
 
 /// Asks the core thread; a server that is ending does not answer.
-async fn inspect(
+async fn inspect<T: Send + 'static>(
     shared: &Shared,
-    question: impl FnOnce(&Engine, &Tree) -> String + Send + 'static,
-) -> String {
+    question: impl FnOnce(&Engine, &Tree) -> T + Send + 'static,
+) -> Option<T> {
     let (send, receive) = oneshot::channel();
     shared.inbox.inspect(Box::new(move |engine, tree| {
         let _asker_gone = send.send(question(engine, tree));
     }));
-    match receive.await {
-        Ok(text) => text,
-        Err(_) => NOT_SERVING.to_owned(),
-    }
+    receive.await.ok()
 }

@@ -10,6 +10,7 @@ pub(crate) mod snapshot_stream;
 mod votes;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +22,12 @@ use menagerie_core::tree::Tree;
 use menagerie_core::zab::packet::Packet;
 use menagerie_wire::election::Notification;
 use menagerie_wire::text::cfg::{Members, ServerAddress};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::client::listener::bind;
+use crate::config::addresses_to_bind;
 use crate::shared::Shared;
 use links::Links;
 use votes::Votes;
@@ -37,6 +41,8 @@ pub(crate) struct Received {
 
 /// Milliseconds without a leader, at least, before clients may read without one.
 const READ_ONLY_AFTER_MS: i64 = 2000;
+/// Connections of other members that may wait to be accepted.
+const BACKLOG: i32 = 128;
 /// Bytes of packets that the core may have before it; then the network waits.
 const BACKLOG_MAX: usize = 64 << 20;
 
@@ -66,7 +72,7 @@ impl Peers {
         me: i64,
         members: Members,
         stop: watch::Receiver<bool>,
-    ) -> Result<Arc<Self>, (String, std::io::Error)> {
+    ) -> Result<Arc<Self>, (String, io::Error)> {
         let me = Sid(me);
         let (leading, leads) = watch::channel(false);
         let votes = Votes::start(shared, runtime, me, &members, stop.clone())?;
@@ -166,20 +172,28 @@ impl Peers {
 }
 
 /// The addresses that a name stands for. An empty name is loopback, as to Java.
-async fn resolve(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let host = if host.is_empty() { "localhost" } else { host };
     Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
 /// Where to listen for other members.
-fn listen_on(shared: &Shared, host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _};
-    if shared.config.quorum.listen_on_all_ips {
-        let all: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
-        return Ok(all.map(|ip| SocketAddr::new(ip, port)).to_vec());
-    }
+fn listen_on(shared: &Shared, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let host = if host.is_empty() { "localhost" } else { host };
-    let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
-    addresses.sort_by_key(SocketAddr::is_ipv6);
-    Ok(addresses)
+    addresses_to_bind(
+        (!shared.config.quorum.listen_on_all_ips).then_some(host),
+        port,
+    )
+}
+
+/// Opens a port for other members at the first address that can be had.
+fn open(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match bind(*address, BACKLOG) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }

@@ -17,8 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::links::{Link, Part};
-use super::{Peers, listen_on, snapshot_stream};
-use crate::client::listener::bind;
+use super::{Peers, listen_on, open, snapshot_stream};
 
 /// Learners and strangers together.
 const LINKS_MAX: usize = 1024;
@@ -36,7 +35,9 @@ pub(super) async fn run(peers: Arc<Peers>, mut leads: watch::Receiver<bool>) {
         let addresses = peers.addresses(peers.me).to_vec();
         let mut listeners = Vec::new();
         for address in addresses {
-            match open(&peers, &address.host, address.port) {
+            let opened = listen_on(&peers.shared, &address.host, address.port)
+                .and_then(|addresses| open(&addresses));
+            match opened {
                 Ok(listener) => listeners.push(listener),
                 Err(error) => tracing::error!(host = address.host, port = address.port, %error,
                     "cannot open the quorum port; nobody can follow this leader"),
@@ -58,17 +59,6 @@ pub(super) async fn run(peers: Arc<Peers>, mut leads: watch::Receiver<bool>) {
             return;
         }
     }
-}
-
-fn open(peers: &Peers, host: &str, port: u16) -> io::Result<TcpListener> {
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in listen_on(&peers.shared, host, port)? {
-        match bind(address, 128) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 async fn accept(peers: Arc<Peers>, listener: TcpListener) {

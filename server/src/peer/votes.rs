@@ -19,7 +19,6 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use crate::client::listener::bind;
 use crate::shared::Shared;
 
 /// Connections that have not said who they are.
@@ -100,7 +99,7 @@ impl Votes {
         });
         let _inside = runtime.enter();
         for (host, port) in mine {
-            let listener = open(shared, &host, port)
+            let listener = open_patiently(shared, &host, port)
                 .map_err(|error| (format!("the election port {host}:{port}"), error))?;
             runtime.spawn(Arc::clone(&votes).listen(listener, stop.clone()));
         }
@@ -362,18 +361,14 @@ async fn introduction(stream: &mut TcpStream) -> io::Result<InitialMessage> {
 }
 
 /// Opens the port, which a server that has just stopped may still hold.
-fn open(shared: &Shared, host: &str, port: u16) -> io::Result<TcpListener> {
-    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for attempt in 0..BIND_TRIES {
-        if attempt > 0 {
-            std::thread::sleep(Duration::from_secs(1));
+fn open_patiently(shared: &Shared, host: &str, port: u16) -> io::Result<TcpListener> {
+    let addresses = super::listen_on(shared, host, port)?;
+    let mut attempt = 1;
+    loop {
+        match super::open(&addresses) {
+            Err(_) if attempt < BIND_TRIES => std::thread::sleep(Duration::from_secs(1)),
+            result => return result,
         }
-        for address in super::listen_on(shared, host, port)? {
-            match bind(address, 128) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => failure = error,
-            }
-        }
+        attempt += 1;
     }
-    Err(failure)
 }

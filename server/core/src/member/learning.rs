@@ -498,13 +498,12 @@ impl Member {
     }
 
     const fn patience(&self, stage: Stage) -> i64 {
-        let ticks = match stage {
+        match stage {
             // The world gives up by itself; this is for when it forgets to.
-            Stage::Connecting => 2 * self.config.init_limit,
-            Stage::Broadcast => self.config.sync_limit,
-            _ => self.config.init_limit,
-        };
-        ticks * self.config.tick_ms
+            Stage::Connecting => 2 * self.config.init_ms(),
+            Stage::Broadcast => self.config.sync_ms(),
+            _ => self.config.init_ms(),
+        }
     }
 
     pub(super) fn learn_tick(&mut self, io: &mut Io<'_>) {

@@ -50,6 +50,18 @@ pub struct MemberConfig {
     pub planted: Planted,
 }
 
+impl MemberConfig {
+    /// `initLimit` in ms.
+    const fn init_ms(&self) -> i64 {
+        self.init_limit * self.tick_ms
+    }
+
+    /// `syncLimit` in ms.
+    const fn sync_ms(&self) -> i64 {
+        self.sync_limit * self.tick_ms
+    }
+}
+
 /// What a member remembers from before its start.
 #[derive(Debug, Clone)]
 pub struct Memory {
@@ -491,12 +503,6 @@ impl Member {
     #[must_use]
     pub const fn me(&self) -> Sid {
         self.config.me
-    }
-
-    /// acceptedEpoch and currentEpoch.
-    #[must_use]
-    pub const fn epochs(&self) -> (i64, i64) {
-        (self.accepted_epoch, self.current_epoch)
     }
 
     /// Its part in elections.

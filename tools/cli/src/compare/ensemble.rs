@@ -1,32 +1,35 @@
 //! Owns the comparison of ensembles: three members of either server, the same loads on one ensemble
 //! and then at once on the other. May use everything of `bench`. Must leave nothing behind.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 use super::guard;
 use super::report::Figures;
-use super::rounds::Settings;
+use super::rounds::{Settings, add, checked, ms, order};
 use super::rows::{Goal, Row, Shape, Source};
-use super::server::{Programs, Side};
+use super::server::{Programs, Side, free_address};
 use crate::bench::engine::Load;
 use crate::bench::first_write::{first_write, still_runs};
 use crate::bench::proc::cpu_seconds;
 use crate::bench::stats::Report;
-use crate::bench::{Target, Workload, run_workload};
+use crate::bench::{Workload, run_workload};
 
 /// How long an ensemble may take to serve.
 const LIMIT: Duration = Duration::from_secs(60);
+/// What to run of Apache's for a member.
+const MEMBER: &[&str] = &[
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+    "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+];
 /// Members of each ensemble.
 const MEMBERS: usize = 3;
 /// How often a leader is killed in each round.
@@ -125,15 +128,11 @@ struct Ensemble<'p> {
     members: Vec<Member>,
 }
 
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
-}
-
 impl<'p> Ensemble<'p> {
     fn new(side: Side, programs: &'p Programs, parent: &Path) -> Result<Self> {
         let mut lines = String::new();
         for number in 1..=MEMBERS {
-            let (quorum, election) = (free_port()?.port(), free_port()?.port());
+            let (quorum, election) = (free_address()?.port(), free_address()?.port());
             lines += &format!("server.{number}=127.0.0.1:{quorum}:{election}\n");
         }
         let mut members = Vec::new();
@@ -143,7 +142,7 @@ impl<'p> Ensemble<'p> {
                 fs::remove_dir_all(&home)?;
             }
             fs::create_dir_all(home.join("data"))?;
-            let address = free_port()?;
+            let address = free_address()?;
             let text = format!(
                 "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPortAddress={}\n\
                  clientPort={}\nmaxClientCnxns=0\nforceSync=yes\nadmin.enableServer=false\n\
@@ -168,34 +167,9 @@ impl<'p> Ensemble<'p> {
     }
 
     fn spawn(&mut self, at: usize) -> Result<()> {
-        let programs = self.programs;
-        let Some(member) = self.members.get_mut(at) else {
-            return Ok(());
-        };
-        let mut command = match self.side {
-            Side::Apache => {
-                let mut command = guard::dying_with_us(&programs.java)?;
-                command
-                    .arg(format!("-Xmx{}", programs.heap))
-                    .args(["-cp", &programs.class_path])
-                    .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=off")
-                    .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain");
-                command
-            }
-            Side::Menagerie => guard::dying_with_us(&programs.menagerie)?,
-        };
-        let log = File::create(member.home.join("server.log"))?;
-        command
-            .arg(member.home.join("zoo.cfg"))
-            .current_dir(&member.home)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        guard::watch_child(child.id());
-        member.running = Some(child);
+        if let Some(member) = self.members.get_mut(at) {
+            member.running = Some(self.programs.spawn(self.side, MEMBER, &member.home)?);
+        }
         Ok(())
     }
 
@@ -308,16 +282,12 @@ pub(super) fn run(
 ) -> Result<()> {
     for round in 0..settings.rounds {
         eprintln!("round {} of {}", round + 1, settings.rounds);
-        let mut order = sides.to_vec();
-        if round % 2 == 1 {
-            order.reverse();
-        }
+        let order = order(sides, round);
         let mut ensembles = Vec::new();
         for &side in &order {
             let mut ensemble = Ensemble::new(side, programs, directory)?;
             let took = ensemble.start()?;
-            let ms = took.as_secs_f64() * 1000.0;
-            add(figures, rows, Source::FirstWriteEmpty, side, ms);
+            add(figures, rows, Source::FirstWriteEmpty, side, ms(took));
             one_load(settings, &ensemble, Shape(Workload::Mixed, 15, 16))?;
             ensembles.push(ensemble);
         }
@@ -342,66 +312,30 @@ pub(super) fn run(
         }
         for _ in 0..KILLS {
             for ensemble in &mut ensembles {
-                let ms = ensemble.fail_over()?.as_secs_f64() * 1000.0;
-                add(figures, rows, Source::FailOver, ensemble.side, ms);
+                let took = ensemble.fail_over()?;
+                add(figures, rows, Source::FailOver, ensemble.side, ms(took));
             }
         }
     }
     Ok(())
 }
 
-fn add(figures: &mut Figures, rows: &[&'static Row], source: Source, side: Side, value: f64) {
-    for row in rows.iter().filter(|row| row.source == source) {
-        eprintln!(
-            "  {:<10} {:<22} {value:.2} {}",
-            side.name(),
-            row.id,
-            row.unit
-        );
-        figures.add(row, side, value);
-    }
-}
-
 /// A load over all members; the members' CPU time per operation in µs.
 fn one_load(settings: &Settings, ensemble: &Ensemble<'_>, shape: Shape) -> Result<(Report, f64)> {
     let Shape(workload, connections, depth) = shape;
+    let addresses = ensemble.members.iter().map(|member| member.address);
     let load = Load {
-        addresses: ensemble
-            .members
-            .iter()
-            .map(|member| member.address)
-            .collect(),
-        connections,
-        depth,
-        threads: settings.threads,
         // The CPU time is taken around the whole load.
         warmup: Duration::ZERO,
         duration: settings.warmup + settings.duration,
-        max_ops: None,
-        stop: Arc::new(AtomicBool::new(false)),
         timeout: LIMIT,
-        session_ms: 40_000,
-        server_pid: None,
+        ..settings.load(addresses.collect(), None, connections, depth)
     };
-    let target = Target {
-        root: "/menagerie-bench".to_owned(),
-        size: 100,
-        znodes: 1000,
-        preload: 1000,
-        reads: 90,
-        multi_ops: 10,
-    };
+    let target = settings.target(1000);
     let before = ensemble.cpu()?;
     let outcome = run_workload(workload, &load, &target)?;
     let used = ensemble.cpu()? - before;
-    let name = workload.name();
-    let report = Report::new(name, connections, depth, &outcome.counts, &outcome.window);
-    ensure!(
-        report.errors.is_empty(),
-        "error replies: {:?}",
-        report.errors
-    );
-    ensure!(report.ops > 0, "nothing was answered");
+    let report = checked(shape, &outcome)?;
     #[allow(clippy::cast_precision_loss)]
     let per_op = used * 1e6 / report.ops as f64;
     Ok((report, per_op))

@@ -2,6 +2,7 @@
 //! once on the other, who is first changing by round; then the big tree on one and on the other.
 //! Must not judge.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +15,7 @@ use super::report::Figures;
 use super::rows::{Row, Shape, Source};
 use super::server::{Programs, Server, Side};
 use super::stall;
-use crate::bench::engine::Load;
+use crate::bench::engine::{Load, Outcome};
 use crate::bench::proc::rss_mb;
 use crate::bench::stats::Report;
 use crate::bench::{Target, Workload, run_workload, setup};
@@ -44,9 +45,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn load(&self, server: &Server<'_>, connections: usize, depth: usize) -> Result<Load> {
-        Ok(Load {
-            addresses: vec![server.address()],
+    /// A load on servers of which one may be measured as a process.
+    pub(super) fn load(
+        &self,
+        addresses: Vec<SocketAddr>,
+        server_pid: Option<u32>,
+        connections: usize,
+        depth: usize,
+    ) -> Load {
+        Load {
+            addresses,
             connections,
             depth,
             threads: self.threads,
@@ -56,11 +64,16 @@ impl Settings {
             stop: Arc::new(AtomicBool::new(false)),
             timeout: LIMIT,
             session_ms: 40_000,
-            server_pid: Some(server.pid()?),
-        })
+            server_pid,
+        }
     }
 
-    fn target(&self, preload: u64) -> Target {
+    fn load_one(&self, server: &Server<'_>, connections: usize, depth: usize) -> Result<Load> {
+        let pid = Some(server.pid()?);
+        Ok(self.load(vec![server.address()], pid, connections, depth))
+    }
+
+    pub(super) fn target(&self, preload: u64) -> Target {
         Target {
             root: "/menagerie-bench".to_owned(),
             size: 100,
@@ -83,10 +96,7 @@ pub(crate) fn run(
 ) -> Result<()> {
     let (big, small): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|r| r.source.is_big());
     for round in 0..settings.rounds {
-        let mut order = sides.to_vec();
-        if round % 2 == 1 {
-            order.reverse();
-        }
+        let order = order(sides, round);
         eprintln!("round {} of {}", round + 1, settings.rounds);
         if !small.is_empty() {
             small_round(settings, programs, &order, &small, directory, figures)?;
@@ -101,13 +111,29 @@ pub(crate) fn run(
     Ok(())
 }
 
+/// Who is first changes by round.
+pub(super) fn order(sides: &[Side], round: usize) -> Vec<Side> {
+    let mut order = sides.to_vec();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
 fn note(figures: &mut Figures, side: Side, what: &str, error: &anyhow::Error) {
     figures
         .failures
         .push(format!("{} {what}: {error:#}", side.name()));
 }
 
-fn add(figures: &mut Figures, rows: &[&'static Row], source: Source, side: Side, value: f64) {
+/// Adds a figure to the rows that show it.
+pub(super) fn add(
+    figures: &mut Figures,
+    rows: &[&'static Row],
+    source: Source,
+    side: Side,
+    value: f64,
+) {
     for row in rows.iter().filter(|row| row.source == source) {
         eprintln!(
             "  {:<10} {:<22} {value:.2} {}",
@@ -119,7 +145,7 @@ fn add(figures: &mut Figures, rows: &[&'static Row], source: Source, side: Side,
     }
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(super) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
@@ -204,8 +230,14 @@ fn shapes(rows: &[&Row]) -> Vec<Shape> {
 
 fn one_load(settings: &Settings, server: &Server<'_>, shape: Shape) -> Result<Report> {
     let Shape(workload, connections, depth) = shape;
-    let load = settings.load(server, connections, depth)?;
+    let load = settings.load_one(server, connections, depth)?;
     let outcome = run_workload(workload, &load, &settings.target(1000))?;
+    checked(shape, &outcome)
+}
+
+/// The report of a load in which everything went well.
+pub(super) fn checked(shape: Shape, outcome: &Outcome) -> Result<Report> {
+    let Shape(workload, connections, depth) = shape;
     let report = Report::new(
         workload.name(),
         connections,
@@ -265,7 +297,7 @@ fn big_round(
         rss_mb(server.pid()?)?,
     );
     if stalls {
-        let load = settings.load(&server, 4, 4)?;
+        let load = settings.load_one(&server, 4, 4)?;
         let stall = stall::measure(&load, &target, &server.files())?;
         add(figures, rows, Source::SnapshotStall, side, stall.during);
         add(figures, rows, Source::OutsideStall, side, stall.outside);

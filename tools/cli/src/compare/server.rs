@@ -48,6 +48,48 @@ pub(crate) struct Programs {
     pub(crate) menagerie: PathBuf,
 }
 
+/// What to run of Apache's for a single server.
+const STANDALONE: &[&str] = &["org.apache.zookeeper.server.ZooKeeperServerMain"];
+
+impl Programs {
+    /// Starts a server on the `zoo.cfg` in `home`, its output in `server.log` beside it.
+    /// `apache` is what to run of
+    /// Apache's: flags and a class.
+    pub(super) fn spawn(&self, side: Side, apache: &[&str], home: &Path) -> Result<Child> {
+        let mut command = match side {
+            Side::Apache => {
+                let mut command = guard::dying_with_us(&self.java)?;
+                command
+                    .arg(format!("-Xmx{}", self.heap))
+                    .args(["-cp", &self.class_path])
+                    .args(apache);
+                command
+            }
+            Side::Menagerie => guard::dying_with_us(&self.menagerie)?,
+        };
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(home.join("server.log"))?;
+        command
+            .arg(home.join("zoo.cfg"))
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        guard::watch_child(child.id());
+        Ok(child)
+    }
+}
+
+/// A loopback address nobody listens on at the moment.
+pub(super) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
 /// A directory with a configuration and data, and the process that uses it.
 pub(crate) struct Server<'p> {
     side: Side,
@@ -70,8 +112,7 @@ impl<'p> Server<'p> {
             fs::remove_dir_all(&home)?;
         }
         fs::create_dir_all(&home)?;
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = probe.local_addr()?;
+        let address = free_address()?;
         let this = Self {
             side,
             programs,
@@ -128,33 +169,8 @@ impl<'p> Server<'p> {
     /// Starts it; the time to its first acknowledged write.
     pub(crate) fn start(&mut self, limit: Duration) -> Result<Duration> {
         ensure!(self.running.is_none(), "already running");
-        let programs = self.programs;
-        let mut command = match self.side {
-            Side::Apache => {
-                let mut command = guard::dying_with_us(&programs.java)?;
-                command
-                    .arg(format!("-Xmx{}", programs.heap))
-                    .args(["-cp", &programs.class_path])
-                    .arg("org.apache.zookeeper.server.ZooKeeperServerMain");
-                command
-            }
-            Side::Menagerie => guard::dying_with_us(&programs.menagerie)?,
-        };
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.home.join("server.log"))?;
-        command
-            .arg(self.home.join("zoo.cfg"))
-            .current_dir(&self.home)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
         let start = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        guard::watch_child(child.id());
+        let child = self.programs.spawn(self.side, STANDALONE, &self.home)?;
         let child = self.running.insert(child);
         let took = first_write(self.address, start, limit, || still_runs(child));
         took.with_context(|| format!("{} did not come up: {}", self.side.name(), self.log_tail()))

@@ -9,6 +9,7 @@ use super::{Io, Member};
 use crate::event::{EpochKind, Event, Request};
 use crate::ids::{LinkId, Sid, Zxid};
 use crate::planted::Bug;
+use crate::quorum::Configs;
 use crate::zab::packet::Packet;
 use menagerie_wire::election::ServerState;
 use menagerie_wire::op::op_code;
@@ -105,10 +106,16 @@ impl Leading {
         }
     }
 
-    /// Whether the leader and voters that have come so far, and satisfy `also`, can decide.
-    fn has_quorum(&self, member: &Member, from: Progress, also: impl Fn(&Peer) -> bool) -> bool {
-        member.configs.is_quorum(|sid| {
-            sid == member.config.me
+    /// Whether the leader `me` and voters that have come so far, and satisfy `also`, can decide.
+    fn has_quorum(
+        &self,
+        configs: &Configs,
+        me: Sid,
+        from: Progress,
+        also: impl Fn(&Peer) -> bool,
+    ) -> bool {
+        configs.is_quorum(|sid| {
+            sid == me
                 || self.peers.values().any(|peer| {
                     peer.sid == sid && !peer.observer && peer.progress >= from && also(peer)
                 })
@@ -121,14 +128,10 @@ impl Leading {
 pub struct LearnerView {
     /// Its number.
     pub sid: Sid,
-    /// Its connection.
-    pub link: LinkId,
     /// Whether it observes only.
     pub observer: bool,
     /// Whether it has taken over the leader's history.
     pub synced: bool,
-    /// Its last acknowledgement.
-    pub acked: Zxid,
 }
 
 impl Member {
@@ -137,7 +140,7 @@ impl Member {
         self.leading = Some(Leading {
             stage: Stage::Discovery,
             epoch: -1,
-            deadline: now + self.config.init_limit * self.config.tick_ms,
+            deadline: now + self.config.init_ms(),
             peers: BTreeMap::new(),
             next_ping: now + self.config.tick_ms / 2,
             half_tick: false,
@@ -158,13 +161,14 @@ impl Member {
 
     /// The learners, when it leads.
     pub fn learners(&self) -> impl Iterator<Item = LearnerView> + '_ {
-        let peers = self.leading.iter().flat_map(|leading| &leading.peers);
-        peers.map(|(link, peer)| LearnerView {
+        let peers = self
+            .leading
+            .iter()
+            .flat_map(|leading| leading.peers.values());
+        peers.map(|peer| LearnerView {
             sid: peer.sid,
-            link: *link,
             observer: peer.observer,
             synced: peer.progress >= Progress::Synced,
-            acked: peer.acked,
         })
     }
 
@@ -288,17 +292,18 @@ impl Member {
 
     /// Source: `Leader.getEpochToPropose`.
     fn try_epoch(&mut self, io: &mut Io<'_>) {
-        let Some(leading) = &self.leading else { return };
-        let enough = leading.has_quorum(self, Progress::Known, |_| true)
+        let (configs, me) = (&self.configs, self.config.me);
+        let Some(leading) = &mut self.leading else {
+            return;
+        };
+        let enough = leading.has_quorum(configs, me, Progress::Known, |_| true)
             || self.config.planted.has(Bug::EpochWithoutQuorum);
         if leading.stage != Stage::Discovery || !enough {
             return;
         }
         let epoch = leading.highest_epoch + 1;
-        if let Some(leading) = &mut self.leading {
-            leading.epoch = epoch;
-            leading.stage = Stage::Accepting;
-        }
+        leading.epoch = epoch;
+        leading.stage = Stage::Accepting;
         self.persist(EpochKind::Accepted, epoch, io);
     }
 
@@ -316,7 +321,7 @@ impl Member {
     }
 
     pub(super) fn lead_epoch_durable(&mut self, kind: EpochKind, io: &mut Io<'_>) {
-        let limit = self.config.init_limit * self.config.tick_ms;
+        let limit = self.config.init_ms();
         let Some(leading) = &mut self.leading else {
             return;
         };
@@ -381,16 +386,17 @@ impl Member {
 
     /// Goes on when a quorum has accepted the epoch.
     fn try_adopt(&mut self, io: &mut Io<'_>) {
-        let Some(leading) = &self.leading else { return };
-        let accepts = |peer: &Peer| peer.accepts;
-        let enough = leading.has_quorum(self, Progress::Accepted(Zxid(i64::MIN)), accepts);
+        let (configs, me) = (&self.configs, self.config.me);
+        let Some(leading) = &mut self.leading else {
+            return;
+        };
+        let accepted = Progress::Accepted(Zxid(i64::MIN));
+        let enough = leading.has_quorum(configs, me, accepted, |peer| peer.accepts);
         if leading.stage != Stage::Epoch || !enough {
             return;
         }
+        leading.stage = Stage::Adopting;
         let epoch = leading.epoch;
-        if let Some(leading) = &mut self.leading {
-            leading.stage = Stage::Adopting;
-        }
         self.persist(EpochKind::Current, epoch, io);
     }
 
@@ -439,16 +445,17 @@ impl Member {
     }
 
     fn try_establish(&mut self, io: &mut Io<'_>) {
-        let Some(leading) = &self.leading else { return };
-        let enough = leading.has_quorum(self, Progress::Synced, |_| true)
+        let (configs, me) = (&self.configs, self.config.me);
+        let Some(leading) = &mut self.leading else {
+            return;
+        };
+        let enough = leading.has_quorum(configs, me, Progress::Synced, |_| true)
             || self.config.planted.has(Bug::EstablishWithoutQuorum);
         if leading.stage != Stage::Sync || !enough {
             return;
         }
+        leading.stage = Stage::Applying;
         let epoch = leading.epoch;
-        if let Some(leading) = &mut self.leading {
-            leading.stage = Stage::Applying;
-        }
         self.replica.lead(epoch, io.now);
         self.replica.commit(Zxid::first_of(epoch));
     }
@@ -645,10 +652,7 @@ impl Member {
     /// `SyncLimitCheck`.
     fn ping_all(&mut self, io: &mut Io<'_>) {
         let now = io.now.mono_ms;
-        let (sync_ms, init_ms) = (
-            self.config.sync_limit * self.config.tick_ms,
-            self.config.init_limit * self.config.tick_ms,
-        );
+        let (sync_ms, init_ms) = (self.config.sync_ms(), self.config.init_ms());
         let last = self.replica.last_prepared().max(self.history.last());
         let Some(leading) = &mut self.leading else {
             return;
@@ -694,11 +698,11 @@ impl Member {
     }
 
     fn has_live_quorum(&self, now: i64) -> bool {
-        let sync_ms = self.config.sync_limit * self.config.tick_ms;
-        let alive = |peer: &Peer| now - peer.heard_ms <= sync_ms;
+        let (configs, me) = (&self.configs, self.config.me);
+        let alive = |peer: &Peer| now - peer.heard_ms <= self.config.sync_ms();
         self.leading
             .as_ref()
-            .is_some_and(|leading| leading.has_quorum(self, Progress::Synced, alive))
+            .is_some_and(|leading| leading.has_quorum(configs, me, Progress::Synced, alive))
     }
 }
 

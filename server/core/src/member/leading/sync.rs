@@ -67,19 +67,14 @@ impl Member {
         // The entries in memory have gone on meanwhile and must still join.
         let joins = |upto: Zxid| self.history.first().is_some_and(|first| first <= upto);
         let upto = entries.last().map(|(zxid, _)| *zxid);
-        let (how, from) = match upto.filter(|upto| joins(*upto)) {
-            Some(upto) => (
-                Packet::Diff(self.history.committed()),
-                self.history.after(upto),
-            ),
-            None => self.by_snapshot(io),
-        };
-        let older = if matches!(how, Packet::Diff(_)) {
-            &entries[..]
+        if let Some(upto) = upto.filter(|upto| joins(*upto)) {
+            let how = Packet::Diff(self.history.committed());
+            let from = self.history.after(upto);
+            self.bring_up(link, last, how, &entries, from, io);
         } else {
-            &[]
-        };
-        self.bring_up(link, last, how, older, from, io);
+            let (how, from) = self.by_snapshot(io);
+            self.bring_up(link, last, how, &[], from, io);
+        }
     }
 
     /// Sends `older` transactions and those of the history from index `from` on.
