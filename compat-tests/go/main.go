@@ -326,7 +326,15 @@ func fourLetterWords() {
 	// FLWSrvr and FLWCons know only the formats of ZooKeeper 3.4 and fail against Apache 3.9 too.
 	text := word("srvr")
 	check(strings.HasPrefix(text, "Zookeeper version: 3.9."), "srvr %q", text)
-	check(strings.Contains(text, "\nMode: standalone\nNode count: "), "srvr %q", text)
+	modes := []string{"standalone"}
+	if os.Getenv("ZK_ENSEMBLE") != "" {
+		modes = []string{"leader", "follower"}
+	}
+	known := false
+	for _, mode := range modes {
+		known = known || strings.Contains(text, "\nMode: "+mode+"\nNode count: ")
+	}
+	check(known, "srvr %q", text)
 	conn, _ := connect(6 * time.Second)
 	defer conn.Close()
 	_, _, err := conn.Get("/")
@@ -411,6 +419,12 @@ func run(name string, body func()) (ok bool) {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "steady" {
 		os.Exit(steady())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "patient" {
+		os.Exit(patient())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "history" {
+		os.Exit(history())
 	}
 	tests := []struct {
 		name string

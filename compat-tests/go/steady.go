@@ -13,8 +13,8 @@ import (
 )
 
 // steady is the Go client at work while servers come and go: it raises a counter until its standard
-// input ends. Then the counter must be what was acknowledged, or at most more by what was in doubt,
-// and no session may have expired.
+// input ends; the first time it says so. Then the counter must be what was acknowledged, or at most
+// more by what was in doubt, and no session may have expired.
 func steady() int {
 	var stop, expired atomic.Bool
 	go func() {
@@ -46,6 +46,9 @@ func steady() int {
 			_, err = conn.Set(path, []byte(strconv.Itoa(value+1)), stat.Version)
 			if err == nil {
 				acknowledged++
+				if acknowledged == 1 {
+					fmt.Println("at work")
+				}
 			} else if err != zk.ErrBadVersion {
 				doubtful++
 			}

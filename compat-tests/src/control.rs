@@ -83,16 +83,23 @@ impl Drop for Controlled {
 }
 
 fn serve(server: &mut Server, stream: &TcpStream) -> Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 0 {
-        match line.trim() {
+    obey(stream, |word| {
+        match word {
             "restart" => server.stop()?,
             "kill" => server.kill()?,
             other => bail!("unknown command {other:?}"),
         }
-        server.start()?;
+        server.start()
+    })
+}
+
+/// Does what each line asks for, and answers `ok` when it is done.
+pub(crate) fn obey(stream: &TcpStream, mut command: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        command(line.trim())?;
         (&mut &*stream).write_all(b"ok\n")?;
         line.clear();
     }

@@ -82,7 +82,7 @@ fn case(programs: &Programs, method: &str, first: Kind, end: End) -> Result<()> 
     ];
     let settings = Settings::new(&lines, &[walk::SUPER]);
     let second = match first {
-        Kind::Apache => Kind::Menagerie,
+        Kind::Apache | Kind::Apache38 => Kind::Menagerie,
         Kind::Menagerie => Kind::Apache,
     };
     let mut before: Vec<Node> = Vec::new();

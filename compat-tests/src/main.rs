@@ -1,20 +1,31 @@
 //! Owns the command line of the compatibility tests. May use every module here. Must not test
 //! anything itself.
 
+mod agree;
+mod audit;
 mod badinput;
+mod certs;
 mod control;
 mod diff;
+mod differences;
+mod docker;
 mod ensemble;
 mod files;
 mod guard;
+mod kerberos;
 mod matrix;
 mod observe;
+mod pages;
 mod populate;
+mod ports;
 mod programs;
 mod raw;
 mod rng;
+mod sasl;
 mod server;
 mod suites;
+mod tally;
+mod tls;
 mod walk;
 
 use std::path::PathBuf;
@@ -45,10 +56,22 @@ enum Command {
     Matrix(matrix::Options),
     /// Ensembles of Menagerie, of Menagerie and Apache, and the way from one to the other.
     Ensemble(ensemble::Options),
+    /// What is served over HTTP: the admin server, Prometheus.
+    Pages,
+    /// The audit log, line by line.
+    Audit,
+    /// SASL and enforced authentication.
+    Sasl,
+    /// Kerberos for clients.
+    Kerberos(kerberos::Options),
+    /// TLS for clients: who gets in, as whom.
+    Tls,
     /// Bad input, on connections and at the start.
     Badinput,
     /// The suites of the official clients.
     Suites(suites::Options),
+    /// An ensemble in containers, each official client in another, and what befalls them.
+    Docker(docker::Options),
     /// Becomes another program, which then dies with its parent.
     #[command(name = guard::SUBCOMMAND, hide = true)]
     ExecGuarded {
@@ -77,7 +100,13 @@ fn run(args: Args) -> Result<bool> {
         Command::Files(options) => files::run(&options, &programs()?),
         Command::Matrix(options) => matrix::run(&options, &programs()?),
         Command::Ensemble(options) => ensemble::run(&options, &programs()?),
+        Command::Pages => pages::run(&programs()?),
+        Command::Audit => audit::run(&programs()?),
+        Command::Sasl => sasl::run(&programs()?),
+        Command::Kerberos(options) => kerberos::run(&options, &programs()?),
+        Command::Tls => tls::run(&programs()?),
         Command::Badinput => badinput::run(&programs()?),
         Command::Suites(options) => suites::run(&options, &programs()?),
+        Command::Docker(options) => docker::run(&options),
     }
 }

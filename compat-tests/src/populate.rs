@@ -57,7 +57,7 @@ fn set_request<'a>(path: &'a str, data: Option<&'a [u8]>, version: i32) -> SetDa
     }
 }
 
-fn version_request(path: &str, version: i32) -> PathVersionRequest<'_> {
+pub(crate) fn version_request(path: &str, version: i32) -> PathVersionRequest<'_> {
     PathVersionRequest {
         path: Some(path.into()),
         version,

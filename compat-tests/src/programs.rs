@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::server::Kind;
+
 /// How to run both servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
@@ -44,9 +46,17 @@ impl Programs {
         );
         Ok(Self {
             java,
-            class_path: class_path()?,
+            class_path: class_path("apache-server")?,
             menagerie,
         })
+    }
+
+    /// The classpath of a kind of Apache's server; asks Maven for it when it has not been asked before.
+    pub(crate) fn class_path_of(&self, kind: Kind) -> Result<String> {
+        match kind {
+            Kind::Apache38 => class_path("apache-3.8-server"),
+            _ => Ok(self.class_path.clone()),
+        }
     }
 
     /// Fails unless Menagerie's binary is there.
@@ -60,8 +70,9 @@ impl Programs {
     }
 }
 
-fn class_path() -> Result<String> {
-    let folder = compat_dir().join("java/apache-server");
+/// The classpath of a project of `java/`; asks Maven for it when it has not been asked before.
+pub(crate) fn class_path(project: &str) -> Result<String> {
+    let folder = compat_dir().join("java").join(project);
     let (pom, file) = (folder.join("pom.xml"), folder.join("target/classpath.txt"));
     let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
     let fresh = modified(&file).is_some_and(|made| modified(&pom).is_some_and(|pom| pom <= made));
@@ -77,7 +88,7 @@ fn class_path() -> Result<String> {
             "-Dmdep.outputFile=target/classpath.txt",
         ])
         .status()
-        .context("cannot run mvn, which fetches Apache's server")?;
+        .context("cannot run mvn, which fetches the jars")?;
     ensure!(
         status.success(),
         "mvn could not resolve {}: {status}",

@@ -3,9 +3,9 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::guard;
+use crate::ports::free_address;
 use crate::programs::Programs;
 
 /// How long a server may take to serve.
@@ -20,11 +21,17 @@ const START: Duration = Duration::from_secs(60);
 /// How long a server may take to end after SIGTERM.
 const STOP: Duration = Duration::from_secs(20);
 
+/// How often a server that ends for a reason of its own is started again.
+const MOST_REVIVALS: usize = 3;
+
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// Apache ZooKeeper.
     Apache,
+    /// Apache ZooKeeper of the release before, 3.8.
+    #[value(name = "apache-3.8")]
+    Apache38,
     /// This project's server.
     Menagerie,
 }
@@ -34,6 +41,7 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Apache => "Apache",
+            Self::Apache38 => "Apache 3.8",
             Self::Menagerie => "Menagerie",
         }
     }
@@ -69,12 +77,11 @@ pub(crate) struct Server {
     _own: Option<tempfile::TempDir>,
     home: PathBuf,
     address: SocketAddr,
+    /// The network namespace that it runs in, if not this one.
+    host: Option<String>,
     running: Option<Child>,
-}
-
-/// A loopback address nobody listens on at the moment.
-pub(crate) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    /// How often it was started again by [`Self::revive`].
+    revived: usize,
 }
 
 impl Server {
@@ -105,7 +112,9 @@ impl Server {
             _own: None,
             home: home.to_owned(),
             address: free_address()?,
+            host: None,
             running: None,
+            revived: 0,
         })
     }
 
@@ -114,6 +123,42 @@ impl Server {
         let mut server = Self::new(kind, programs, settings)?;
         server.start()?;
         Ok(server)
+    }
+
+    /// Where programs are.
+    pub(crate) const fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// What it is configured with.
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Other settings, from the first start on.
+    pub(crate) fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// It runs in a network namespace, where it has that address.
+    pub(crate) fn live_at(&mut self, host: String, address: SocketAddr) {
+        self.host = Some(host);
+        self.address = address;
+    }
+
+    /// The program's command, in its namespace.
+    fn command(&self, program: &Path) -> Result<Command> {
+        let Some(host) = &self.host else {
+            return guard::dying_with_us(program);
+        };
+        let mut command = guard::dying_with_us(Path::new("ip"))?;
+        command.args(["netns", "exec", host]).arg(program);
+        Ok(command)
+    }
+
+    /// It listens somewhere else now.
+    pub(crate) const fn move_to(&mut self, address: SocketAddr) {
+        self.address = address;
     }
 
     /// Another program serves the data from the next start on.
@@ -148,6 +193,11 @@ impl Server {
         self.running.as_ref().map(Child::id)
     }
 
+    /// `dataLogDir`, for those who configure one.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.home.join("log")
+    }
+
     /// Everything the server has printed since its first start.
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.home.join("server.log")).unwrap_or_default();
@@ -158,6 +208,20 @@ impl Server {
     pub(crate) fn spawn(&mut self) -> Result<()> {
         ensure!(self.running.is_none(), "already running");
         let config = self.home.join("zoo.cfg");
+        // A server that can be reconfigured writes its own configuration.
+        if !self
+            .settings
+            .lines
+            .iter()
+            .any(|line| line == "reconfigEnabled=true")
+            || !config.exists()
+        {
+            self.write_config(&config)?;
+        }
+        self.spawn_with(&config)
+    }
+
+    fn write_config(&self, config: &Path) -> Result<()> {
         let mut text = format!(
             "dataDir={}\nclientPortAddress={}\nclientPort={}\n",
             self.data_dir().display(),
@@ -168,19 +232,22 @@ impl Server {
             text.push_str(line);
             text.push('\n');
         }
-        fs::write(&config, text)?;
+        Ok(fs::write(config, text)?)
+    }
+
+    fn spawn_with(&mut self, config: &Path) -> Result<()> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.home.join("server.log"))?;
         let mut command = match self.kind {
-            Kind::Apache => {
-                let mut command = guard::dying_with_us(&self.programs.java)?;
+            Kind::Apache | Kind::Apache38 => {
+                let mut command = self.command(&self.programs.java)?;
                 command
                     .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
                     .arg("-Dzookeeper.admin.enableServer=false")
                     .args(&self.settings.flags)
-                    .args(["-cp", &self.programs.class_path])
+                    .args(["-cp", &self.programs.class_path_of(self.kind)?])
                     .arg(
                         if self
                             .settings
@@ -196,13 +263,13 @@ impl Server {
                 command
             }
             Kind::Menagerie => {
-                let mut command = guard::dying_with_us(&self.programs.menagerie)?;
+                let mut command = self.command(&self.programs.menagerie)?;
                 command.env("JVMFLAGS", self.settings.flags.join(" "));
                 command
             }
         };
         let child = command
-            .arg(&config)
+            .arg(config)
             .current_dir(&self.home)
             .env_remove("SERVER_JVMFLAGS")
             .stdin(Stdio::null())
@@ -224,11 +291,15 @@ impl Server {
     pub(crate) fn await_serving(&mut self) -> Result<()> {
         let begin = Instant::now();
         while !serves(self.address) {
+            if self.revive()? {
+                continue;
+            }
             if let Some(status) = self.exited()? {
                 bail!(
                     "{} ended with {status}: {}",
                     self.kind.name(),
-                    self.log_tail()
+                    // Other threads may go on for a while after the one that ended it.
+                    self.last_lines(60)
                 );
             }
             if begin.elapsed() > START {
@@ -237,6 +308,39 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// Starts an Apache server again that has ended for a reason of its own, as whatever supervises
+    /// it would: a learner whose leader goes reads its log into the tree while another thread still
+    /// applies what was committed; when that throws, `QuorumPeer.run` ends and so does the process,
+    /// with status 0. Source: `Follower.shutdown`, `ZooKeeperServer.shutdown`.
+    pub(crate) fn revive(&mut self) -> Result<bool> {
+        if !matches!(self.kind, Kind::Apache | Kind::Apache38) || self.pid().is_none() {
+            return Ok(false);
+        }
+        if !self.exited()?.is_some_and(|status| status.success()) {
+            return Ok(false);
+        }
+        let log = self.last_lines(200);
+        let Some((before, _)) = log.rsplit_once("Follower.shutdown(") else {
+            return Ok(false);
+        };
+        let thrown = before.lines().rev().find(|l| !l.trim().starts_with("at "));
+        self.revived += 1;
+        ensure!(
+            self.revived <= MOST_REVIVALS,
+            "{} ends again and again: {log}",
+            self.kind.name()
+        );
+        eprintln!(
+            "{} at {} ended by itself and is started again: {}",
+            self.kind.name(),
+            self.address,
+            thrown.unwrap_or_default().trim()
+        );
+        self.running = None;
+        self.spawn()?;
+        Ok(true)
     }
 
     /// The exit status if the process has ended by itself.
@@ -284,13 +388,20 @@ impl Server {
 
     /// The end of its output, for messages.
     pub(crate) fn log_tail(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        let tail = lines
-            .get(lines.len().saturating_sub(6)..)
-            .unwrap_or_default();
-        tail.join("\n    ")
+        self.last_lines(6)
     }
+
+    /// The last lines of its output.
+    fn last_lines(&self, count: usize) -> String {
+        last_lines(&self.log(), count)
+    }
+}
+
+/// The last lines of a text, for messages.
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(count)..);
+    tail.unwrap_or_default().join("\n    ")
 }
 
 impl Drop for Server {

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "c",
         folder: "c",
-        build: &["make -s suite"],
+        build: &["make -s"],
         run: "./suite",
         limit: 180,
     },
@@ -242,42 +242,50 @@ fn one(suite: &Suite, kind: Kind, programs: &Programs, outcome: &mut Outcome) ->
     result
 }
 
-/// Runs the suite and reads its lines: `ok NAME`, `FAIL NAME: WHY`, and at the end the totals, which
-/// must be what the lines say, so that a suite that dies in the middle does not pass.
+/// Runs the suite against a server.
 fn follow(
     suite: &Suite,
     address: SocketAddr,
     control: SocketAddr,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let mut child = guard::dying_with_us(Path::new("sh"))?
+    let mut command = guard::dying_with_us(Path::new("sh"))?;
+    command
         .args(["-c", &format!("exec {}", suite.run)])
         .current_dir(compat_dir().join(suite.folder))
         .env("ZK_ADDR", address.to_string())
-        .env("ZK_CONTROL", control.to_string())
+        .env("ZK_CONTROL", control.to_string());
+    let limit = Duration::from_secs(suite.limit);
+    let (passed, failed) = judge(command, limit, |line| println!("{line}"))
+        .with_context(|| format!("cannot run {}", suite.run))?;
+    outcome.passed += passed;
+    outcome.failed += failed;
+    Ok(())
+}
+
+/// Runs a suite's program and reads its lines: `ok NAME`, `FAIL NAME: WHY`, and at the end the totals,
+/// which must be what the lines say, so that a suite that dies in the middle does not pass. How many
+/// tests passed and failed.
+pub(crate) fn judge(
+    mut command: Command,
+    limit: Duration,
+    mut tell: impl FnMut(&str),
+) -> Result<(u64, u64)> {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {}", suite.run))?;
-    let output = child.stdout.take().context("no output")?;
-    let (send, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if send.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    let end = Instant::now() + Duration::from_secs(suite.limit);
-    let mut totals = None;
+        .spawn()?;
+    let lines = lines_of(child.stdout.take().context("no output")?);
+    let end = Instant::now() + limit;
+    let (mut passed, mut failed, mut totals) = (0, 0, None);
     loop {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
-                println!("{line}");
+                tell(&line);
                 if line.starts_with("ok ") {
-                    outcome.passed += 1;
+                    passed += 1;
                 } else if line.starts_with("FAIL ") {
-                    outcome.failed += 1;
+                    failed += 1;
                 } else if line.ends_with(" failed") {
                     totals = Some(line);
                 }
@@ -286,21 +294,31 @@ fn follow(
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 child.kill()?;
                 child.wait()?;
-                bail!("not done within {} s", suite.limit);
+                bail!("not done within {} s", limit.as_secs());
             }
         }
     }
     let status = child.wait()?;
-    let expected = format!("{} passed, {} failed", outcome.passed, outcome.failed);
+    let expected = format!("{passed} passed, {failed} failed");
     let totals = totals.with_context(|| format!("ended without totals, {status}"))?;
     ensure!(
         totals.trim() == expected,
         "says {totals:?}, but printed {expected}"
     );
-    ensure!(outcome.passed + outcome.failed > 0, "ran no test");
-    ensure!(
-        status.success() || outcome.failed > 0,
-        "ended with {status}"
-    );
-    Ok(())
+    ensure!(passed + failed > 0, "ran no test");
+    ensure!(status.success() || failed > 0, "ended with {status}");
+    Ok((passed, failed))
+}
+
+/// The lines of an output, as they come.
+pub(crate) fn lines_of(output: ChildStdout) -> mpsc::Receiver<String> {
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }

@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
+use menagerie_database::RestoreError;
 use menagerie_storage::StorageError;
+use menagerie_tls::TlsError;
 
 use crate::config::{Config, ConfigError};
-use crate::runtime::load::RestoreError;
 use crate::server::ZooServer;
 
 /// Why a server cannot start.
@@ -23,11 +24,29 @@ pub enum StartError {
     /// The database cannot be loaded.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// A key store, a trust store or another setting of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// There is no database, and `db.autocreate=false` says that there must be one.
+    #[error(
+        "no database in {}, and db.autocreate=false: restore it from a backup; for a new one, create the \
+         file initialize there and start again",
+        .0.display()
+    )]
+    NoDatabase(PathBuf),
     /// The client port cannot be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// What was tried.
         address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The audit log's file cannot be written.
+    #[error("{}: cannot write the audit log: {source}", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! Owns dates as Java's `Date.toString` prints them, in UTC.
+//! Owns dates as Java's `Date.toString` and logging print them, in UTC.
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = [
@@ -14,6 +14,15 @@ pub(crate) fn format(wall_ms: i64) -> String {
     let month = MONTHS[usize::try_from(month - 1).unwrap_or_default()];
     let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
     format!("{weekday} {month} {day:02} {h:02}:{m:02}:{s:02} UTC {year}")
+}
+
+/// `2026-11-24 04:08:26,123`, as loggers write it.
+pub(crate) fn iso(wall_ms: i64) -> String {
+    let (seconds, ms) = (wall_ms.div_euclid(1000), wall_ms.rem_euclid(1000));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02},{ms:03}")
 }
 
 /// Year, month and day of a day number; years begin in March, so that leap days come last.
@@ -43,5 +52,6 @@ mod tests {
         assert_eq!(format(0), "Thu Jan 01 00:00:00 UTC 1970");
         assert_eq!(format(1_795_493_306_000), "Tue Nov 24 04:08:26 UTC 2026");
         assert_eq!(format(951_782_400_000), "Tue Feb 29 00:00:00 UTC 2000");
+        assert_eq!(iso(1_795_493_306_007), "2026-11-24 04:08:26,007");
     }
 }

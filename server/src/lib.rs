@@ -15,18 +15,36 @@
 //! # }
 //! ```
 
+mod admin;
+mod audit;
 mod builder;
 mod client;
 pub mod config;
+pub mod doctor;
 mod fourletter;
+mod http;
 mod java_date;
+mod live;
+mod metrics;
+mod monitor;
 mod peer;
+mod process;
+mod prometheus;
 mod purger;
 pub mod runtime;
+mod sasl;
+mod secured;
 mod server;
 mod shared;
+mod slow;
 mod stats;
+mod top_paths;
+mod traces;
 mod version;
 
 pub use builder::{Builder, StartError};
+pub use live::Reloaded;
+pub use menagerie_tls::TlsError;
 pub use server::{StopError, ZooServer};
+#[cfg(feature = "opentelemetry")]
+pub use traces::{Traces, TracesError};

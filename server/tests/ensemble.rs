@@ -94,3 +94,75 @@ fn three_members_find_a_leader_and_another_one() {
     assert_eq!(ask(servers[0].client_addr(), "isro"), "ro");
     servers.remove(0).stop().unwrap();
 }
+
+/// A member's data are gone; who it is stays.
+fn wipe(dir: &std::path::Path, me: usize) {
+    std::fs::remove_dir_all(dir.join(me.to_string())).unwrap();
+}
+
+#[test]
+fn a_member_without_a_database_has_no_vote_where_that_is_a_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines: Vec<String> = (1..=3)
+        .map(|id| format!("server.{id}=127.0.0.1:{}:{}", free_port(), free_port()))
+        .collect();
+    lines.push("db.autocreate=false".to_owned());
+    let initialize = |me: usize| dir.path().join(me.to_string()).join("initialize");
+    for me in [1, 2] {
+        std::fs::create_dir_all(dir.path().join(me.to_string())).unwrap();
+        std::fs::write(initialize(me), "").unwrap();
+    }
+    let mut servers: Vec<ZooServer> = (1..=3).map(|me| start(dir.path(), me, &lines)).collect();
+    let whole = |modes: &[String]| modes == ["follower", "follower", "leader"];
+    assert!(whole(&modes(&servers, whole)));
+    // Two began the database, the third got it from them.
+    assert!(!initialize(1).exists() && !initialize(2).exists());
+    let third = servers.remove(2);
+    assert!(!ask(third.client_addr(), "srvr").contains("Mode: leader"));
+    third.stop().unwrap();
+
+    // It loses what it has, and one of the others is down: those two are no quorum, and what it does not
+    // have it does not show either.
+    servers.remove(1).stop().unwrap();
+    wipe(dir.path(), 3);
+    servers.push(start(dir.path(), 3, &lines));
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(modes(&servers, |_| true), ["none", "read-only"]);
+    // Started anew it still knows that it has none.
+    servers.remove(1).stop().unwrap();
+    servers.push(start(dir.path(), 3, &lines));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(modes(&servers, |_| true), ["none", "read-only"]);
+
+    // Two with the database are, and bring it up; then it counts.
+    servers.push(start(dir.path(), 2, &lines));
+    assert!(whole(&modes(&servers, whole)));
+    servers.remove(0).stop().unwrap();
+    let two = |modes: &[String]| modes == ["follower", "leader"];
+    assert!(two(&modes(&servers, two)));
+    for server in servers {
+        server.stop().unwrap();
+    }
+}
+
+#[test]
+fn a_server_alone_does_not_start_without_its_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        ZooServer::builder()
+            .data_dir(dir.path())
+            .set_parameter("clientPort", 0)
+            .set_parameter("db.autocreate", false)
+            .set_parameter("admin.enableServer", false)
+            .start()
+    };
+    let error = start().unwrap_err().to_string();
+    assert!(error.contains("db.autocreate=false"), "{error}");
+    assert!(start().is_err(), "trying leaves no database behind");
+    std::fs::write(dir.path().join("initialize"), "").unwrap();
+    start().unwrap().stop().unwrap();
+    assert!(!dir.path().join("initialize").exists());
+    start().unwrap().stop().unwrap();
+    std::fs::remove_dir_all(dir.path().join("version-2")).unwrap();
+    assert!(start().is_err());
+}

@@ -9,10 +9,12 @@
 mod support;
 
 use std::fs;
+use std::io::Read as _;
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use menagerie_wire::op::op_code;
-use support::{Client, Process, create_body, run_to_end, word, write_config};
+use support::{Client, Process, command, create_body, run_to_end, word, write_config};
 
 #[test]
 fn everything_acknowledged_is_there_after_a_kill() {
@@ -106,6 +108,36 @@ fn sigterm_answers_what_was_sent_and_ends_with_success() {
         Client::connect(server.address).unwrap().get("/kept"),
         Ok(b"1".to_vec())
     );
+}
+
+#[test]
+fn the_end_of_standard_input_is_an_order_to_stop_when_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_config(dir.path(), "");
+    let mut tied = command(&config);
+    tied.arg("--stop-with-stdin")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = tied.spawn().unwrap();
+    let stdin = child.stdin.take();
+    let mut ready = [0; 16];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut ready)
+        .unwrap();
+    assert_eq!(&ready, b"menagerie ready ");
+    assert_eq!(
+        child.try_wait().unwrap(),
+        None,
+        "it serves while input is open"
+    );
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let server = Process::start(&config);
+    assert_eq!(word(server.address, "ruok"), "imok", "its input is empty");
 }
 
 #[test]
@@ -210,5 +242,24 @@ fn a_log_without_a_snapshot_is_refused_with_the_remedy() {
     assert_eq!(
         Client::connect(server.address).unwrap().get("/a"),
         Ok(Vec::new())
+    );
+}
+
+#[test]
+fn a_directory_may_be_a_bare_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_config(
+        dir.path(),
+        "dataDir=data\naudit.enable=true\naudit.file=audit.log\n",
+    );
+    let server = Process::run(command(&config).current_dir(dir.path()));
+    let mut client = Client::connect(server.address).unwrap();
+    assert_eq!(client.create("/a", b"", 0), 0);
+    server.kill();
+    assert!(dir.path().join("data/version-2").is_dir());
+    let audit = fs::read_to_string(dir.path().join("audit.log")).unwrap();
+    assert!(
+        audit.contains("operation=serverStart\tresult=success"),
+        "{audit}"
     );
 }

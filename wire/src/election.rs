@@ -56,12 +56,13 @@ pub struct InitialMessage {
 }
 
 impl InitialMessage {
-    /// The bytes; several addresses need a receiver that knows them.
+    /// The bytes; with `several` in the form that can have more than one address, which servers
+    /// before 3.6 do not know.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self, several: bool) -> Vec<u8> {
         let shown: Vec<String> = self.addresses.iter().map(show_address).collect();
         let text = shown.join("|");
-        let version = if shown.len() > 1 {
+        let version = if several {
             SEVERAL_ADDRESSES
         } else {
             ONE_ADDRESS
@@ -266,7 +267,7 @@ mod tests {
             sid: 3,
             addresses: vec![("127.0.0.1".into(), 3888)],
         };
-        let bytes = one.encode();
+        let bytes = one.encode(false);
         assert_eq!(bytes[..8], 0xFFFF_FFFF_FFFF_0000_u64.to_be_bytes());
         assert_eq!(&bytes[20..], b"127.0.0.1:3888");
         assert_eq!(InitialMessage::decode(&bytes), Ok(one));
@@ -274,7 +275,7 @@ mod tests {
             sid: 1,
             addresses: vec![("::1".into(), 3888), ("zoo1".into(), 3889)],
         };
-        let bytes = two.encode();
+        let bytes = two.encode(true);
         assert_eq!(bytes[..8], 0xFFFF_FFFF_FFFF_0001_u64.to_be_bytes());
         assert_eq!(&bytes[20..], b"[::1]:3888|zoo1:3889");
         assert_eq!(InitialMessage::decode(&bytes), Ok(two));

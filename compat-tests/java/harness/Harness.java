@@ -10,6 +10,8 @@ import java.util.function.BooleanSupplier;
 /** Runs tests one after the other and prints one line for each, then the totals. */
 final class Harness {
     static final String ADDR = System.getenv().getOrDefault("ZK_ADDR", "127.0.0.1:2181");
+    /** How many servers the ensemble has; none when the server is alone. */
+    static final int MEMBERS = Integer.parseInt(System.getenv().getOrDefault("ZK_ENSEMBLE", "0"));
     static final long PATIENCE_MS = 15_000;
 
     interface Body {
@@ -64,6 +66,14 @@ final class Harness {
             Thread.sleep(20);
         }
         throw new AssertionError("not within " + PATIENCE_MS + " ms: " + what);
+    }
+
+    /** This client's address as the server sees it. */
+    static String ownAddress() throws Exception {
+        String[] parts = ADDR.split(":");
+        try (Socket socket = new Socket(parts[0], Integer.parseInt(parts[1]))) {
+            return socket.getLocalAddress().getHostAddress();
+        }
     }
 
     /** Asks for the server to be restarted: "restart" or "kill". */

@@ -47,7 +47,7 @@ fn wrong_values(programs: &Programs) -> Result<()> {
         ("clientPort=99999999999", "clientPort=99999999999"),
         ("minSessionTimeout=", "minSessionTimeout="),
         ("reconfigEnabled=perhaps", "reconfigEnabled=perhaps"),
-        ("secureClientPort=2281", "secureClientPort"),
+        ("ssl.ocsp=true", "ssl.ocsp"),
         (
             "autopurge.purgeInterval=daily",
             "autopurge.purgeInterval=daily",

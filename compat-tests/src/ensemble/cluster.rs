@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::Member;
+use super::network::Network;
+use crate::agree;
+use crate::ports::free_address;
 use crate::programs::Programs;
-use crate::raw::Raw;
-use crate::server::{Server, Settings, four_letter, free_address};
-use crate::walk::{SUPER, become_super, walk};
+use crate::server::{Server, Settings, four_letter};
+use crate::walk::SUPER;
 
 /// How long an ensemble may take to agree on something.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -74,6 +77,107 @@ impl Cluster {
             observers,
             ports,
         })
+    }
+
+    /// Servers whose followers serve the observers: each at an address of its own, as that port is
+    /// the same for all.
+    pub(super) fn with_observer_masters(members: &[Member], programs: &Programs) -> Result<Self> {
+        let mut cluster = Self::new(members, programs)?;
+        let port = free_address()?.port();
+        let lines: Vec<String> = members
+            .iter()
+            .enumerate()
+            .map(|(at, (_, observer))| {
+                let role = if *observer { "observer" } else { "participant" };
+                cluster.line_apart(at, role)
+            })
+            .collect();
+        for server in &mut cluster.servers {
+            let mut settings = server.settings().clone();
+            settings.lines.retain(|line| !line.starts_with("server."));
+            settings.lines.extend(lines.iter().cloned());
+            settings.lines.push(format!("observerMasterPort={port}"));
+            settings.lines.push("reconfigEnabled=true".to_owned());
+            server.configure(settings);
+        }
+        Ok(cluster)
+    }
+
+    /// The line of a server that has an address of its own.
+    pub(super) fn line_apart(&self, at: usize, role: &str) -> String {
+        let (quorum, election) = self.ports[at];
+        let client = self.servers[at].address();
+        let host = at + 2;
+        format!(
+            "server.{}=127.0.0.{host}:{quorum}:{election}:{role};{client}",
+            at + 1
+        )
+    }
+
+    /// Servers that each have a host of their own on a network, clients reach them by their last
+    /// cable.
+    pub(super) fn on_network(
+        members: &[Member],
+        programs: &Programs,
+        network: &Network,
+    ) -> Result<Self> {
+        let mut cluster = Self::new(members, programs)?;
+        let ports = cluster.ports.clone();
+        for (at, server) in cluster.servers.iter_mut().enumerate() {
+            let mut settings = server.settings().clone();
+            settings.lines.retain(|line| !line.starts_with("server."));
+            for (other, (quorum, election)) in ports.iter().enumerate() {
+                let addresses = network.addresses(other).into_iter();
+                let addresses: Vec<String> = addresses
+                    .map(|address| format!("{address}:{quorum}:{election}"))
+                    .collect();
+                let line = format!("server.{}={}", other + 1, addresses.join("|"));
+                settings.lines.push(line);
+            }
+            let addresses = network.addresses(at);
+            if addresses.len() > 1 {
+                // Apache's server reads it from there only when it reads server lines.
+                let flag = "-Dzookeeper.multiAddress.enabled=true";
+                settings.flags.push(flag.to_owned());
+            }
+            server.configure(settings);
+            let address = addresses.last().context("no cable")?;
+            let address = (*address, server.address().port()).into();
+            server.live_at(network.host(at), address);
+        }
+        Ok(cluster)
+    }
+
+    /// Servers that can be reconfigured: of the first `members`, who know each other; those behind
+    /// know these and themselves.
+    pub(super) fn reconfigurable(
+        members: &[Member],
+        programs: &Programs,
+        first: usize,
+    ) -> Result<Self> {
+        let mut cluster = Self::new(members, programs)?;
+        let line = |at: usize, server: &Server, (quorum, election): (u16, u16)| {
+            let client = server.address();
+            format!("server.{}=127.0.0.1:{quorum}:{election};{client}", at + 1)
+        };
+        let all: Vec<String> = cluster
+            .servers
+            .iter()
+            .zip(&cluster.ports)
+            .enumerate()
+            .map(|(at, (server, ports))| line(at, server, *ports))
+            .collect();
+        for (at, server) in cluster.servers.iter_mut().enumerate() {
+            let mut settings = server.settings().clone();
+            settings.lines.retain(|line| !line.starts_with("server."));
+            settings.lines.push("reconfigEnabled=true".to_owned());
+            settings.lines.extend(all[..first].iter().cloned());
+            if at >= first {
+                settings.lines.push(all[at].clone());
+            }
+            server.configure(settings);
+        }
+        Ok(cluster)
     }
 
     /// The last voter.
@@ -140,69 +244,25 @@ impl Cluster {
             .ok_or_else(|| anyhow!("no follower"))
     }
 
-    /// Waits until all members that run have the same transactions, and compares their trees and
-    /// digests. Sessions may expire meanwhile, so what differs once must differ again.
-    pub(super) fn compare(&self) -> Result<usize> {
-        let mut result = self.compare_once();
-        for _ in 0..2 {
-            if result.is_ok() {
-                break;
-            }
-            thread::sleep(Duration::from_secs(1));
-            result = self.compare_once();
-        }
-        result
+    /// A voter that neither leads nor is number `but`.
+    pub(super) fn follower_but(&self, but: usize) -> Result<usize> {
+        let leader = self.leader()?;
+        (0..self.servers.len())
+            .find(|at| *at != leader && *at != but && !self.observers[*at])
+            .ok_or_else(|| anyhow!("no other follower"))
     }
 
-    fn compare_once(&self) -> Result<usize> {
-        let begun = Instant::now();
-        let running: Vec<&Server> = self.servers.iter().filter(|s| s.pid().is_some()).collect();
-        loop {
-            let zxids: Vec<String> = running.iter().map(|server| zxid(server)).collect();
-            if zxids.iter().all(|zxid| *zxid == zxids[0]) && !zxids[0].is_empty() {
-                break;
+    /// Fails unless all members that run hold the same. How many nodes there are that belong to no
+    /// session.
+    pub(super) fn compare(&mut self) -> Result<usize> {
+        for server in &mut self.servers {
+            if server.revive()? {
+                server.await_serving()?;
             }
-            // A leader begins its epoch with a zxid that followers learn with the next transaction.
-            let address = running[0].address();
-            let (mut raw, _) = Raw::session(address, 10_000)?;
-            raw.ping()?;
-            raw.close_session()?;
-            ensure!(
-                begun.elapsed() < PATIENCE,
-                "the members stay apart: {zxids:?}"
-            );
-            thread::sleep(Duration::from_millis(50));
         }
-        let mut first = None;
-        for server in &running {
-            let (mut raw, _) = Raw::session(server.address(), 10_000)?;
-            become_super(&mut raw)?;
-            let mut nodes = walk(&mut raw, "/")?;
-            raw.close_session()?;
-            // When the configuration was written is each server's own.
-            nodes.retain(|node| !node.path.starts_with("/zookeeper"));
-            match &first {
-                None => first = Some(nodes),
-                Some(expected) => {
-                    let different = expected.iter().zip(&nodes).find(|(a, b)| a != b);
-                    ensure!(
-                        different.is_none() && expected.len() == nodes.len(),
-                        "trees differ, {} and {} nodes: {different:?}",
-                        expected.len(),
-                        nodes.len()
-                    );
-                }
-            }
-            let mntr = four_letter(server.address(), "mntr")?;
-            let mismatches = mntr
-                .lines()
-                .find_map(|l| l.strip_prefix("zk_digest_mismatches_count\t"));
-            ensure!(
-                mismatches.is_none_or(|count| count == "0"),
-                "digest mismatches: {mismatches:?}"
-            );
-        }
-        Ok(first.map_or(0, |nodes| nodes.len()))
+        let running = self.servers.iter().filter(|s| s.pid().is_some());
+        let running: Vec<SocketAddr> = running.map(Server::address).collect();
+        agree::compare(&running)
     }
 
     /// The error with what the members last said.
@@ -216,13 +276,22 @@ impl Cluster {
                 server.kind().name(),
                 server.log_tail()
             );
+            for line in of_digests(server) {
+                let _infallible = write!(text, "\n    of digests: {line}");
+            }
         }
         anyhow!(text)
     }
 }
 
-fn zxid(server: &Server) -> String {
-    let answer = four_letter(server.address(), "srvr").unwrap_or_default();
-    let line = answer.lines().find_map(|line| line.strip_prefix("Zxid: "));
-    line.unwrap_or_default().to_owned()
+/// What a server has said of digests that do not match.
+fn of_digests(server: &Server) -> Vec<String> {
+    let log = server.log();
+    let lines = log
+        .lines()
+        .filter(|line| line.to_lowercase().contains("digest"));
+    lines
+        .filter(|line| line.contains("match"))
+        .map(str::to_owned)
+        .collect()
 }

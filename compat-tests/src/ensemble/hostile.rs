@@ -107,7 +107,7 @@ fn to_election_port(me: i64) -> Vec<Vec<u8>> {
             sid,
             addresses: vec![("127.0.0.1".into(), 9)],
         }
-        .encode()
+        .encode(false)
     };
     let after_hello = |rest: &[u8]| [&hello(77)[..], rest].concat();
     let framed = |body: &[u8]| {

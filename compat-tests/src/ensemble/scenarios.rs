@@ -11,6 +11,8 @@ use rustix::process::Signal;
 use super::clients::{self, Clients};
 use super::cluster::Cluster;
 use super::load::Load;
+use super::network::Network;
+use super::sessions;
 use crate::populate::{create_request, populate};
 use crate::raw::Raw;
 use crate::server::{Kind, Server};
@@ -24,9 +26,14 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     let nodes = cluster.compare()?;
     behind(cluster, "diff", 20)?;
     behind(cluster, "snap", 900)?;
+    idle(cluster)?;
     ahead(cluster)?;
-    sessions_move(cluster)?;
-    wiped(cluster)?;
+    sessions::all(cluster)?;
+    sessions::connections_stay(cluster)?;
+    let follower = cluster.follower()?;
+    wiped(cluster, follower)?;
+    let leader = cluster.leader()?;
+    wiped(cluster, leader)?;
     stopped(cluster)?;
     let told = leaders_die(cluster)?;
     all_die(cluster)?;
@@ -34,7 +41,7 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
 }
 
 /// The last voter leads, as it has the highest number and nobody has any history.
-fn begin(cluster: &mut Cluster) -> Result<()> {
+pub(super) fn begin(cluster: &mut Cluster) -> Result<()> {
     cluster.start_all()?;
     let (leader, wanted) = (cluster.leader()?, cluster.last_voter());
     if leader != wanted {
@@ -46,7 +53,7 @@ fn begin(cluster: &mut Cluster) -> Result<()> {
     Ok(())
 }
 
-fn write(address: SocketAddr, tag: &str, count: usize) -> Result<()> {
+pub(super) fn write(address: SocketAddr, tag: &str, count: usize) -> Result<()> {
     let (mut raw, _) = Raw::session(address, 10_000)?;
     raw.call(
         op_code::CREATE,
@@ -67,6 +74,25 @@ fn behind(cluster: &mut Cluster, tag: &str, count: usize) -> Result<()> {
     write(cluster.servers[leader].address(), tag, count)?;
     cluster.servers[follower].start()?;
     cluster.compare()?;
+    Ok(())
+}
+
+/// A follower comes back and nothing happens: nobody may hold against it that it acknowledges nothing.
+/// Once is enough, with Menagerie alone.
+fn idle(cluster: &mut Cluster) -> Result<()> {
+    let ours = |server: &Server| server.kind() == Kind::Menagerie;
+    if cluster.servers.len() > 3 || !cluster.servers.iter().all(ours) {
+        return Ok(());
+    }
+    let (leader, follower) = (cluster.leader()?, cluster.follower()?);
+    write(cluster.servers[leader].address(), "idle", 3)?;
+    cluster.servers[follower].kill()?;
+    cluster.servers[follower].start()?;
+    // More than syncLimit.
+    thread::sleep(Duration::from_secs(7));
+    let log = cluster.servers[leader].log();
+    let complaint = log.lines().find(|l| l.contains("has not acknowledged"));
+    ensure!(complaint.is_none(), "{}", complaint.unwrap_or_default());
     Ok(())
 }
 
@@ -103,59 +129,21 @@ fn ahead(cluster: &mut Cluster) -> Result<()> {
     raw.close_session()
 }
 
-/// A session goes from member to member with its ephemeral node, and is gone everywhere once closed.
-fn sessions_move(cluster: &mut Cluster) -> Result<()> {
-    let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
-    let (mut raw, granted) = Raw::session(addresses[0], 20_000)?;
-    raw.call(op_code::CREATE, &create_request("/moving", None, 1))?;
-    // A connection that was left behind must not act for the session any more.
-    if let Some(next) = addresses.get(1) {
-        let (mut moved, _) = Raw::resume(*next, granted.session_id, &granted.passwd)?;
-        moved.call(op_code::CREATE, &create_request("/moved", None, 1))?;
-        let late = raw.call(op_code::CREATE, &create_request("/late", None, 0));
-        ensure!(
-            late.is_err(),
-            "the connection left behind was answered: {late:?}"
-        );
-        moved.abandon();
-    }
-    raw.abandon();
-    for address in &addresses {
-        let (mut raw, resumed) = Raw::resume(*address, granted.session_id, &granted.passwd)?;
-        ensure!(
-            resumed.is_some_and(|resumed| resumed.session_id == granted.session_id),
-            "the session is not known at {address}"
-        );
-        raw.ping()?;
-        raw.abandon();
-    }
-    let (raw, _) = Raw::resume(addresses[0], granted.session_id, &granted.passwd)?;
-    raw.close_session()?;
-    cluster.compare()?;
-    for address in &addresses {
-        let (mut raw, _) = Raw::session(*address, 10_000)?;
-        let read = menagerie_wire::client::PathWatchRequest {
-            path: Some("/moving".into()),
-            watch: false,
-        };
-        let (header, _) = raw.call(op_code::EXISTS, &read)?;
-        ensure!(
-            header.err == -101,
-            "the ephemeral node outlived its session at {address}"
-        );
-        raw.close_session()?;
-    }
-    Ok(())
-}
-
-/// A follower loses its whole data.
-fn wiped(cluster: &mut Cluster) -> Result<()> {
-    let follower = cluster.follower()?;
-    let server = &mut cluster.servers[follower];
+/// A member loses its whole data. Everybody has to have it before, as two that know nothing would
+/// agree on nothing.
+fn wiped(cluster: &mut Cluster, at: usize) -> Result<()> {
+    let before = cluster.compare()?;
+    let server = &mut cluster.servers[at];
     server.kill()?;
     std::fs::remove_dir_all(server.data_dir().join("version-2"))?;
     server.start()?;
-    cluster.compare()?;
+    let after = cluster.compare()?;
+    // Sessions may have expired meanwhile, with their ephemeral nodes.
+    ensure!(
+        after * 2 > before,
+        "{before} nodes became {after} when server {} was wiped",
+        at + 1
+    );
     Ok(())
 }
 
@@ -200,7 +188,7 @@ fn leaders_die(cluster: &mut Cluster) -> Result<String> {
     Ok(told)
 }
 
-fn all_die(cluster: &mut Cluster) -> Result<()> {
+pub(super) fn all_die(cluster: &mut Cluster) -> Result<()> {
     let before = cluster.compare()?;
     for server in &mut cluster.servers {
         server.kill()?;
@@ -217,12 +205,12 @@ fn all_die(cluster: &mut Cluster) -> Result<()> {
 /// Three Apache members become three Menagerie members and Apache members again, one at a time,
 /// under load.
 pub(super) fn migration(cluster: &mut Cluster) -> Result<String> {
-    let folders = clients::build()?;
+    let folders = clients::build(clients::STEADY)?;
     cluster.start_all()?;
     populate(cluster.servers[0].address(), "before")?;
     let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
     let load = Load::start(&addresses, 6)?;
-    let clients = Clients::start(&folders, &addresses)?;
+    let clients = Clients::start(clients::STEADY, &folders, &addresses)?;
     thread::sleep(Duration::from_secs(3));
     for kind in [Kind::Menagerie, Kind::Apache] {
         // The leader last, as one would do it by hand.
@@ -242,4 +230,116 @@ pub(super) fn migration(cluster: &mut Cluster) -> Result<String> {
     let told = load.finish(addresses[0])?;
     cluster.compare()?;
     Ok(format!("{told}; {said}"))
+}
+
+/// Every member is stopped and started again, one at a time and the leader last, twice, under load.
+pub(super) fn rolling(cluster: &mut Cluster) -> Result<String> {
+    let folders = clients::build(clients::STEADY)?;
+    cluster.start_all()?;
+    let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
+    let load = Load::start(&addresses, 6)?;
+    let clients = Clients::start(clients::STEADY, &folders, &addresses)?;
+    thread::sleep(Duration::from_secs(1));
+    for _ in 0..2 {
+        let leader = cluster.leader()?;
+        let followers = (0..addresses.len()).filter(|at| *at != leader);
+        for at in followers.chain([leader]).collect::<Vec<_>>() {
+            cluster.servers[at].stop()?;
+            cluster.servers[at].start()?;
+            cluster.await_serving()?;
+            thread::sleep(Duration::from_millis(300));
+        }
+    }
+    let said = clients.finish()?;
+    let told = load.finish(addresses[0])?;
+    cluster.compare()?;
+    Ok(format!("{told}; {said}"))
+}
+
+/// Members die, are killed together and are stopped, while clients write, compare and swap, and read
+/// behind a sync; what they saw has to be linearizable. A leader is not stopped and left to go on: it
+/// would answer a sync before it learns that it leads no more, which ZooKeeper allows.
+pub(super) fn history(cluster: &mut Cluster) -> Result<String> {
+    let folders = clients::build(clients::HISTORY)?;
+    cluster.start_all()?;
+    let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
+    let clients = Clients::start(clients::HISTORY, &folders, &addresses)?;
+    let pause = |ms| thread::sleep(Duration::from_millis(ms));
+    pause(1500);
+    for round in 0..4 {
+        let leader = cluster.leader()?;
+        cluster.servers[leader].kill()?;
+        cluster.leader()?;
+        pause(700);
+        cluster.servers[leader].start()?;
+        let follower = cluster.follower()?;
+        if round % 2 == 0 {
+            cluster.servers[follower].kill()?;
+            pause(300);
+            cluster.servers[follower].start()?;
+        } else {
+            cluster.servers[follower].signal(Signal::STOP);
+            pause(1500);
+            cluster.servers[follower].signal(Signal::CONT);
+        }
+        pause(700);
+    }
+    for server in &mut cluster.servers {
+        server.kill()?;
+    }
+    cluster.start_all()?;
+    pause(1500);
+    let said = clients.finish()?;
+    cluster.compare()?;
+    Ok(said)
+}
+
+/// The network fails between members in every direction, under load.
+pub(super) fn partitions(cluster: &mut Cluster, network: &Network) -> Result<String> {
+    cluster.start_all()?;
+    let addresses: Vec<SocketAddr> = cluster.servers.iter().map(Server::address).collect();
+    let load = Load::start(&addresses, 6)?;
+    let pause = |ms| thread::sleep(Duration::from_millis(ms));
+    let others = |of: usize| (0..addresses.len()).filter(move |at| *at != of);
+    // A leader that hears nobody and reaches nobody; one that only hears; one that is only heard.
+    for (out, back) in [(true, true), (true, false), (false, true)] {
+        pause(700);
+        let leader = cluster.leader()?;
+        for other in others(leader) {
+            if out {
+                network.cut(leader, other)?;
+            }
+            if back {
+                network.cut(other, leader)?;
+            }
+        }
+        let begun = Instant::now();
+        while !others(leader).any(|at| cluster.mode(at) == "leader") {
+            ensure!(
+                begun.elapsed() < Duration::from_secs(40),
+                "nobody leads without server {}",
+                leader + 1
+            );
+            pause(50);
+        }
+        pause(500);
+        for other in others(leader) {
+            if out {
+                network.heal(leader, other)?;
+            }
+            if back {
+                network.heal(other, leader)?;
+            }
+        }
+        cluster.await_serving()?;
+    }
+    let follower = cluster.follower()?;
+    network.plug(follower, 0, false)?;
+    pause(3000);
+    network.plug(follower, 0, true)?;
+    pause(1000);
+    cluster.await_serving()?;
+    let told = load.finish(addresses[0])?;
+    cluster.compare()?;
+    Ok(told)
 }

@@ -7,6 +7,7 @@ use menagerie_wire::op::{ErrorCode, EventType};
 use crate::acl::AclList;
 use crate::event::EpochKind;
 use crate::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
+use crate::quorum::Configs;
 use crate::zab::packet::Packet;
 
 /// Log entries of one batch, one behind the other.
@@ -28,10 +29,13 @@ impl LogBatch {
     }
 }
 
-/// What has to be done: `log` is appended first, then come the `actions` in order. Packets do not
-/// wait for the disk; those of one link keep their order.
+/// What has to be done: `configs` are made durable first, then `log` is appended, then come the
+/// `actions` in order. Packets do not wait for the disk; those of one link keep their order.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// The ensemble's configurations, when they have changed. Whoever has a reconfiguration in its
+    /// log must know after a restart that its new members have to agree too.
+    pub configs: Option<Configs>,
     /// To be appended to the log and made durable.
     pub log: LogBatch,
     /// Votes for other members.
@@ -49,6 +53,15 @@ pub struct Effects {
 pub enum Effect {
     /// Roll the log and write a snapshot.
     SaveSnapshot,
+    /// A session is open that only this server knows.
+    SessionOpened {
+        /// Who asked.
+        conn: ConnId,
+        /// The session.
+        session: SessionId,
+        /// Its time-out in ms.
+        timeout_ms: i32,
+    },
     /// Answer a [`crate::event::Event::ResumeSession`].
     SessionResumed {
         /// Who asked.
@@ -67,10 +80,14 @@ pub enum Effect {
     Say(String),
     /// What the member is doing has changed.
     Phase(Phase),
-    /// Find the leader's quorum port.
+    /// Find a port of another member.
     Connect {
-        /// The leader.
-        leader: Sid,
+        /// The leader, or a follower that serves observers.
+        to: Sid,
+        /// Which port.
+        port: Port,
+        /// Milliseconds to wait before.
+        delay_ms: i64,
     },
     /// End a connection between leader and learner.
     CloseLink {
@@ -86,6 +103,9 @@ pub enum Effect {
         /// Why.
         reason: &'static str,
     },
+    /// A leader has brought up this member, which had lost its database: make durable that it has a
+    /// vote again, once all that was logged before is. It may be asked for twice.
+    RegainVote,
     /// Make an epoch durable, behind everything that is to be logged.
     PersistEpoch {
         /// Which one.
@@ -123,7 +143,18 @@ pub enum Effect {
         link: LinkId,
         /// To be echoed.
         zxid: Zxid,
+        /// Sessions that observers behind this server have heard of, with their time-outs.
+        touched: Vec<(SessionId, i32)>,
     },
+}
+
+/// Where learners are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// A leader's.
+    Quorum,
+    /// `observerMasterPort` of a follower.
+    ObserverMaster,
 }
 
 /// What a member does, as far as the world has to know.
@@ -151,6 +182,8 @@ pub enum Body<'a> {
     PathStat(&'a str, Stat),
     /// setData, setACL.
     Stat(Stat),
+    /// reconfig: the configuration and its node's state.
+    DataStat(&'a [u8], Stat),
     /// multi.
     Multi(&'a [SubResult<'a>]),
 }
@@ -216,6 +249,10 @@ pub trait Deliver {
     /// A session is closed; `requester` asked for it and gets the reply before its connection is
     /// closed, as does any other connection of the session.
     fn session_closed(&mut self, session: SessionId, requester: Option<(ConnId, Cxid)>, zxid: Zxid);
+    /// An ephemeral node went with its session, or was not there any more.
+    fn ephemeral_gone(&mut self, _session: SessionId, _path: &str, _existed: bool) {}
+    /// A node was created, deleted, or got that many bytes of data.
+    fn wrote(&mut self, _path: &str, _bytes: usize) {}
     /// A request failed because its session's client has gone to another member: the connection
     /// is one that was left behind.
     fn session_moved(&mut self, conn: ConnId);

@@ -97,17 +97,22 @@ pub enum Event {
         /// Whether it can.
         reachable: bool,
     },
-    /// This learner has a connection to the leader that it asked for.
+    /// An oracle says whether this server, one of two voters, may decide without the other.
+    Oracle {
+        /// Whether it may.
+        grants: bool,
+    },
+    /// This learner has the connection that it asked for.
     LinkUp {
-        /// The leader.
-        leader: Sid,
+        /// The leader, or whom it learns through.
+        to: Sid,
         /// The connection.
         link: LinkId,
     },
-    /// There was no way to the leader.
+    /// There was no way to that server.
     LinkFailed {
-        /// The leader.
-        leader: Sid,
+        /// Whom it asked for.
+        to: Sid,
         /// Why.
         reason: String,
     },
@@ -172,4 +177,16 @@ pub enum Event {
         /// Why it does not.
         reason: String,
     },
+}
+
+impl Event {
+    /// The client's connection that it comes from, if it does.
+    #[must_use]
+    pub const fn conn(&self) -> Option<ConnId> {
+        match self {
+            Self::Request(request) => request.conn,
+            Self::OpenSession { conn, .. } | Self::ResumeSession { conn, .. } => Some(*conn),
+            _ => None,
+        }
+    }
 }

@@ -22,12 +22,14 @@ pub enum Bug {
     TruncKeepsTree,
     /// A learner truncates its log and keeps what waits to be applied.
     TruncKeepsPending,
+    /// A member that has lost its database votes as one of a new ensemble.
+    BlankVotes,
     /// Elections do not look at zxids.
     VoteIgnoresZxid,
     /// Elections look at server numbers only.
     VoteIgnoresHistory,
-    /// A leader chooses an epoch without a quorum.
-    EpochWithoutQuorum,
+    /// A leader counts who had accepted its epoch before, maybe for another leader.
+    AnyAcceptorCounts,
     /// A leader serves without a quorum that has its history.
     EstablishWithoutQuorum,
     /// A DIFF lacks its first transaction.
@@ -36,10 +38,28 @@ pub enum Bug {
     SnapForgetsRest,
     /// Sync requests do not wait for what was proposed before.
     SyncDoesNotWait,
+    /// A reconfiguration is committed without those who come.
+    NewVotersNotAsked,
+    /// What is proposed behind a reconfiguration is committed without those who go.
+    OldVotersNotAsked,
+    /// A learner forgets a configuration that is proposed.
+    ProposedConfigForgotten,
+    /// A learner puts a configuration into force that is only proposed.
+    ProposedConfigInForce,
+    /// A follower tells its observers what is only proposed.
+    ObserversToldTooEarly,
+    /// A follower answers its observers' sync requests itself.
+    SyncAnsweredByMaster,
+    /// A leader vouches for sessions that it does not know.
+    AnySessionIsValid,
+    /// A learner passes on the create of an ephemeral node before the leader has opened its session.
+    UpgradeForgotten,
+    /// A learner keeps sessions that only it knows for ever.
+    LocalSessionsStay,
 }
 
 impl Bug {
-    /// All of them.
+    /// Those that a few thousand seeds find.
     pub const ALL: &[Self] = &[
         Self::AckBeforeSync,
         Self::OwnAckBeforeSync,
@@ -50,14 +70,27 @@ impl Bug {
         Self::TruncSkipped,
         Self::TruncKeepsTree,
         Self::TruncKeepsPending,
+        Self::BlankVotes,
         Self::VoteIgnoresZxid,
         Self::VoteIgnoresHistory,
-        Self::EpochWithoutQuorum,
         Self::EstablishWithoutQuorum,
         Self::DiffSkipsOne,
         Self::SnapForgetsRest,
         Self::SyncDoesNotWait,
+        Self::NewVotersNotAsked,
+        Self::OldVotersNotAsked,
+        Self::ProposedConfigForgotten,
+        Self::ProposedConfigInForce,
+        Self::ObserversToldTooEarly,
+        Self::SyncAnsweredByMaster,
+        Self::AnySessionIsValid,
+        Self::UpgradeForgotten,
+        Self::LocalSessionsStay,
     ];
+
+    /// Those that need more seeds, as what they break takes several rare faults in a row: to be looked
+    /// for by name.
+    pub const RARE: &[Self] = &[Self::AnyAcceptorCounts];
 }
 
 /// The bug of this run, if any.

@@ -65,11 +65,38 @@ impl Membership {
         self.voters.contains(&sid)
     }
 
+    /// Whether a server is a member without a vote.
+    #[must_use]
+    pub fn is_observer(&self, sid: Sid) -> bool {
+        self.members.servers.contains_key(&sid.0) && !self.is_voter(sid)
+    }
+
+    /// Whether both are the same but for their versions.
+    #[must_use]
+    pub fn same_members(&self, other: &Self) -> bool {
+        let (a, b) = (&self.members, &other.members);
+        a.servers == b.servers && a.groups == b.groups && a.all_weights() == b.all_weights()
+    }
+
+    /// The same members under another version.
+    #[must_use]
+    pub fn with_version(&self, version: i64) -> Self {
+        let mut other = self.clone();
+        other.members.version = Some(version);
+        other
+    }
+
     /// The weight of a server's vote. Source: `QuorumVerifier.getWeight`.
     #[must_use]
     pub fn weight(&self, sid: Sid) -> i64 {
         let listed = self.weights.as_ref().map(|weights| weights.get(&sid));
         listed.map_or(1, |weight| weight.copied().unwrap_or(0))
+    }
+
+    /// Whether a server's vote counts.
+    #[must_use]
+    pub fn has_weight(&self, sid: Sid) -> bool {
+        self.is_voter(sid) && self.weight(sid) != 0
     }
 
     /// Whether the servers for which `has` holds can decide: more than half of the voters, or more
@@ -101,15 +128,10 @@ impl Membership {
         agreeing > groups / 2
     }
 
-    /// The highest zxid that enough voters have, when `acked` tells how far each has come.
+    /// Whether two servers vote, one by one.
     #[must_use]
-    pub fn highest_with_quorum(&self, acked: impl Fn(Sid) -> Option<Zxid>) -> Option<Zxid> {
-        let mut marks: Vec<Zxid> = self.voters().filter_map(&acked).collect();
-        marks.sort_unstable_by(|a, b| b.cmp(a));
-        marks.dedup();
-        marks
-            .into_iter()
-            .find(|mark| self.is_quorum(|sid| acked(sid).is_some_and(|at| at >= *mark)))
+    pub fn is_pair(&self) -> bool {
+        self.weights.is_none() && self.voters.len() == 2
     }
 }
 
@@ -120,6 +142,19 @@ impl fmt::Display for Membership {
     }
 }
 
+/// What an oracle outside of the ensemble says where one of two voters is left.
+/// Source: `QuorumOracleMaj`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Oracle {
+    /// Nothing: there is none, or the other voter follows and has to agree.
+    #[default]
+    Silent,
+    /// This server may decide alone.
+    Alone,
+    /// The other one may, and is to be followed though nobody else does.
+    Other,
+}
+
 /// The configuration in force, and the one that is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configs {
@@ -128,6 +163,8 @@ pub struct Configs {
     /// Proposed and not known to be committed; of no meaning unless it is newer.
     /// Source: `QuorumPeer.lastSeenQuorumVerifier`.
     pub last_seen: Option<Membership>,
+    /// Where that decides.
+    pub oracle: Oracle,
 }
 
 impl Configs {
@@ -137,7 +174,31 @@ impl Configs {
         Self {
             committed,
             last_seen: None,
+            oracle: Oracle::Silent,
         }
+    }
+
+    /// Notes a configuration that was proposed, in place of any other one; whether that is news.
+    /// Source: `QuorumPeer.setLastSeenQuorumVerifier`.
+    pub fn see(&mut self, seen: Membership) -> bool {
+        if self.newest().version() == seen.version() {
+            return false;
+        }
+        self.last_seen = Some(seen);
+        true
+    }
+
+    /// Puts a configuration into force, unless it is older; the one before, if it was not.
+    /// Source: `QuorumPeer.setQuorumVerifier`.
+    pub fn activate(&mut self, new: Membership) -> Option<Membership> {
+        if self.committed.version() >= new.version() {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.committed, new);
+        if self.next().is_none() {
+            self.last_seen = None;
+        }
+        Some(before)
     }
 
     /// The newer configuration, if there is one.
@@ -157,7 +218,31 @@ impl Configs {
     /// Whether the servers for which `has` holds can decide in every configuration that counts.
     #[must_use]
     pub fn is_quorum(&self, has: impl Fn(Sid) -> bool) -> bool {
-        self.committed.is_quorum(&has) && self.next().is_none_or(|next| next.is_quorum(&has))
+        self.decides(&self.committed, &has)
+            && self.next().is_none_or(|next| self.decides(next, &has))
+    }
+
+    /// Whether the servers for which `has` holds can decide in `members`: one of two, if the oracle
+    /// says so. Source: `QuorumOracleMaj.containsQuorum`.
+    fn decides(&self, members: &Membership, has: impl Fn(Sid) -> bool) -> bool {
+        let alone = self.oracle == Oracle::Alone && members.is_pair();
+        members.is_quorum(&has) || alone && members.voters().any(has)
+    }
+
+    /// The highest zxid with which enough of the voters in `members` agree, when `acked` tells how
+    /// far each has come.
+    #[must_use]
+    pub fn highest_with_quorum(
+        &self,
+        members: &Membership,
+        acked: impl Fn(Sid) -> Option<Zxid>,
+    ) -> Option<Zxid> {
+        let mut marks: Vec<Zxid> = members.voters().filter_map(&acked).collect();
+        marks.sort_unstable_by(|a, b| b.cmp(a));
+        marks.dedup();
+        marks
+            .into_iter()
+            .find(|mark| self.decides(members, |sid| acked(sid).is_some_and(|at| at >= *mark)))
     }
 
     /// Those who vote in any of them, each once, in order. Source:
@@ -166,6 +251,13 @@ impl Configs {
     pub fn voters(&self) -> BTreeSet<Sid> {
         let next = self.next().into_iter().flat_map(Membership::voters);
         self.committed.voters().chain(next).collect()
+    }
+
+    /// Whether a server's vote counts in any of them.
+    #[must_use]
+    pub fn has_weight(&self, sid: Sid) -> bool {
+        let next = self.next();
+        self.committed.has_weight(sid) || next.is_some_and(|next| next.has_weight(sid))
     }
 
     /// Whether a server votes in any of them.
@@ -225,7 +317,7 @@ mod tests {
     fn the_commit_point_is_what_a_quorum_has() {
         let three = plain(3, 0);
         let at = |marks: [i64; 3]| {
-            three.highest_with_quorum(|sid| {
+            Configs::new(three.clone()).highest_with_quorum(&three, |sid| {
                 let index = usize::try_from(sid.0 - 1).unwrap();
                 (marks[index] > 0).then_some(Zxid(marks[index]))
             })
@@ -244,6 +336,28 @@ mod tests {
         assert!(!both.is_quorum(among(&[4, 5])));
         assert!(both.is_quorum(among(&[1, 2, 4, 5])));
         assert_eq!(both.voters().len(), 5);
+    }
+
+    #[test]
+    fn an_oracle_decides_for_one_of_two_and_for_nobody_else() {
+        let with = |members: Membership, oracle| Configs {
+            oracle,
+            ..Configs::new(members)
+        };
+        let pair = || plain(2, 1);
+        assert!(!with(pair(), Oracle::Silent).is_quorum(among(&[1])));
+        assert!(!with(pair(), Oracle::Other).is_quorum(among(&[1])));
+        let alone = with(pair(), Oracle::Alone);
+        assert!(alone.is_quorum(among(&[1])) && alone.is_quorum(among(&[2])));
+        assert!(!alone.is_quorum(among(&[3])), "an observer does not vote");
+        let mine = |sid: Sid| (sid == Sid(2)).then_some(Zxid(7));
+        assert_eq!(
+            alone.highest_with_quorum(&alone.committed, mine),
+            Some(Zxid(7))
+        );
+        assert!(!with(plain(3, 0), Oracle::Alone).is_quorum(among(&[1])));
+        let text = "server.1=h:1:2\nserver.2=h:1:2\ngroup.1=1:2\n";
+        assert!(!with(membership(text), Oracle::Alone).is_quorum(among(&[1])));
     }
 
     /// Any two quorums have a member in common.

@@ -216,11 +216,12 @@ impl SessionTracker {
         }
     }
 
-    /// Gives every session its whole time-out from `now` on, as after a start.
+    /// Gives every session that is not closing its whole time-out from `now` on, as after a start.
     pub fn renew_all(&mut self, now: MonoMs) {
         let all: Vec<_> = self
             .sessions
             .iter()
+            .filter(|(_, s)| !s.closing)
             .map(|(id, s)| (*id, s.timeout_ms))
             .collect();
         for (id, timeout_ms) in all {

@@ -1,5 +1,7 @@
 //! Owns when a snapshot is due. Must not take it. Source: `SyncRequestProcessor.shouldSnapshot`.
 
+use crate::random::Random;
+
 /// Settings.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapPolicyConfig {
@@ -23,7 +25,7 @@ impl Default for SnapPolicyConfig {
 #[derive(Debug)]
 pub(crate) struct SnapPolicy {
     config: SnapPolicyConfig,
-    random: u64,
+    random: Random,
     count: u64,
     bytes: u64,
     at_count: u64,
@@ -35,7 +37,7 @@ impl SnapPolicy {
     pub(crate) const fn new(config: SnapPolicyConfig, seed: u64) -> Self {
         let mut policy = Self {
             config,
-            random: seed,
+            random: Random::new(seed),
             count: 0,
             bytes: 0,
             at_count: 0,
@@ -52,22 +54,13 @@ impl SnapPolicy {
         } else {
             self.config.count / 2
         };
-        self.at_count = half + self.next_random() % half;
+        self.at_count = half + self.random.next() % half;
         let half = if self.config.bytes / 2 == 0 {
             1
         } else {
             self.config.bytes / 2
         };
-        self.at_bytes = half + self.next_random() % half;
-    }
-
-    /// SplitMix64: small, and its values will always be the same.
-    const fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.at_bytes = half + self.random.next() % half;
     }
 
     /// A transaction of that size was logged; true when a snapshot is due. While one is being

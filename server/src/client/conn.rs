@@ -4,6 +4,7 @@
 //! A session's requests are served in their order: while the core has one of them, later ones go
 //! to the core as well, reads included.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -11,25 +12,29 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use menagerie_core::acl::{self, AuthId};
+use menagerie_core::acl::AuthId;
 use menagerie_core::event::{Event, Request};
 use menagerie_core::ids::{Cxid, SessionId};
 use menagerie_core::processor::read::{self, Reader};
 use menagerie_core::processor::reply;
 use menagerie_core::tree::Tree;
-use menagerie_wire::client::{AuthPacket, ReplyHeader, RequestHeader, SaslToken};
+use menagerie_tls::Stream;
+use menagerie_wire::client::RequestHeader;
 use menagerie_wire::frame::{self, FrameError, LENGTH_SIZE};
-use menagerie_wire::jute::{self, decode_all, decode_prefix};
+use menagerie_wire::jute::{self, decode_prefix};
 use menagerie_wire::op::{ErrorCode, op_code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
+use super::late::Late;
+use super::limits::Limits;
+use super::noting::Noting;
 use super::outbox::Outgoing;
 use super::registry::Conn;
+use crate::metrics::Notes;
+use crate::sasl::{ClientExchange, Pending};
 use crate::shared::Shared;
+use crate::traces::{self, Asked, Started};
 
-/// Requests of one connection that the core may have at once; above it the socket is not read.
-const PIPELINE_MAX: usize = 1000;
 /// Reads under one guard of the tree, so that a writer need not wait long.
 const READS_PER_GUARD: usize = 64;
 /// Room for reading; a larger frame gets what it needs.
@@ -55,47 +60,65 @@ pub(crate) enum End {
     /// Too many bytes in large requests at once.
     #[error("large request of {0} bytes refused")]
     LargeRequest(usize),
+    /// TLS where there is none.
+    #[error("it speaks TLS, and this port does not: see secureClientPort, client.portUnification")]
+    Tls,
     /// The server closes it.
     #[error("closed by the server")]
     Closed,
 }
 
 /// A request that the core has.
-#[derive(Debug, Clone, Copy)]
-struct InFlight {
+#[derive(Debug)]
+pub(super) struct InFlight {
     op: i32,
     cxid: i32,
     started_ms: i64,
     /// Bytes of the request if it is a large one, else 0.
     large: usize,
+    /// What it asks for, if that is to be told when it takes long.
+    body: Option<Bytes>,
+    traced: Started,
 }
 
 /// The task's state.
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
     pub(crate) conn: Arc<Conn>,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) input: BytesMut,
     pub(crate) outgoing: Outgoing,
-    in_flight: VecDeque<InFlight>,
+    pub(super) in_flight: VecDeque<InFlight>,
     replies: Vec<u8>,
+    /// What was read, on its way to where that is told.
+    read: RefCell<Notes>,
     events: Vec<Event>,
     session: SessionId,
-    auth: Arc<[AuthId]>,
+    pub(super) auth: Arc<[AuthId]>,
+    pub(super) sasl: ClientExchange,
+    pub(super) limits: Limits,
+    /// When the requests at hand were taken.
+    traced: Started,
+    /// A step of SASL that happens elsewhere, and the request's xid. Behind it nothing is read: who
+    /// the client is, is not known yet.
+    pub(super) sasl_pending: Option<(Pending, i32)>,
     /// No more requests are read: the session is closing or the connection refused.
-    deaf: bool,
+    pub(super) deaf: bool,
     /// Frames at hand were left alone because the server had enough to do; no byte from the client
     /// will tell when that is over.
     held: bool,
     /// Since when requests wait in front of the pipeline.
-    stalled_since: Option<i64>,
+    pub(super) stalled_since: Option<i64>,
     /// Whether the frames at hand have waited too long.
-    refusing: bool,
+    pub(super) refusing: bool,
+    /// Whether the next request is one to refuse, which replies of the core must come before.
+    pub(super) behind: bool,
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, conn: Arc<Conn>, stream: TcpStream) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, conn: Arc<Conn>, stream: Stream) -> Self {
         let auth = conn.auth();
+        let limits = Limits::new(Arc::clone(&conn.spent));
         Self {
             shared,
             conn,
@@ -104,13 +127,19 @@ impl Connection {
             outgoing: Outgoing::default(),
             in_flight: VecDeque::new(),
             replies: Vec::new(),
+            read: RefCell::default(),
             events: Vec::new(),
             session: SessionId(0),
             auth,
+            sasl: ClientExchange::default(),
+            limits,
+            traced: Started::unknown(),
+            sasl_pending: None,
             deaf: false,
             held: false,
             stalled_since: None,
             refusing: false,
+            behind: false,
         }
     }
 
@@ -134,6 +163,18 @@ impl Connection {
 
     /// Waits for bytes from the client or from the core.
     async fn wait(&mut self) -> Result<(), End> {
+        if let Some((pending, xid)) = &mut self.sasl_pending {
+            let xid = *xid;
+            let stepped = tokio::select! {
+                biased;
+                () = self.conn.outbox.ready() => return Ok(()),
+                stepped = pending => stepped,
+            };
+            self.sasl_pending = None;
+            let (config, auth) = (&self.shared.config, &self.shared.auth);
+            let outcome = self.sasl.resume(config, auth, stepped);
+            return self.answer_sasl(xid, outcome);
+        }
         if self.deaf || self.must_wait() {
             self.conn.outbox.ready().await;
             return Ok(());
@@ -141,6 +182,15 @@ impl Connection {
         if self.is_stalled() {
             let stall = Duration::from_millis(self.shared.stall_ms());
             let _stall_is_over = tokio::time::timeout(stall, self.conn.outbox.ready()).await;
+            return Ok(());
+        }
+        let now_ms = self.shared.clock.mono_ms();
+        self.look_at_limits(now_ms);
+        if let Some(pause) = self.limits.pause() {
+            self.shared.stats.limited.fetch_add(1, Relaxed);
+            // What it sends to say that it is alive is not read either.
+            self.conn.stats.heard_ms.store(now_ms, Relaxed);
+            let _pause_is_over = tokio::time::timeout(pause, self.conn.outbox.ready()).await;
             return Ok(());
         }
         if self.held {
@@ -154,42 +204,14 @@ impl Connection {
             () = self.conn.outbox.ready() => Ok(()),
             read = self.stream.read_buf(&mut self.input) => match read? {
                 0 => Err(End::Eof),
-                _ => {
+                bytes => {
+                    self.shared.stats.metrics.bytes_received_count.add(bytes);
+                    self.conn.stats.bytes_in.fetch_add(bytes as u64, Relaxed);
                     self.conn.stats.heard_ms.store(self.shared.clock.mono_ms(), Relaxed);
                     Ok(())
                 }
             },
         }
-    }
-
-    /// Whether the server has enough to do: then who waits for a reply is not read.
-    /// Source: `ZooKeeperServer.shouldThrottle`.
-    fn must_wait(&self) -> bool {
-        let waiting = self.in_flight.len();
-        waiting >= PIPELINE_MAX
-            || waiting > 0
-                && self.shared.stats.in_process.load(Relaxed)
-                    > self.shared.config.global_outstanding_limit
-    }
-
-    /// Whether requests wait in front of the pipeline, which then is full of others. They wait in
-    /// the socket and in the buffer, so that none has to be kept. Source: `RequestThrottler`.
-    fn is_stalled(&mut self) -> bool {
-        let max = self.shared.config.request_throttle_max_requests;
-        if max <= 0 || self.shared.stats.in_process.load(Relaxed) < max {
-            return false;
-        }
-        self.shared.stats.throttled.fetch_add(1, Relaxed);
-        self.stalled_since
-            .get_or_insert(self.shared.clock.mono_ms());
-        true
-    }
-
-    /// Whether the requests at hand have waited so long that they are refused.
-    fn is_stale(&mut self, now_ms: i64) -> bool {
-        let limit = self.shared.config.throttled_op_wait_time_ms;
-        let since = self.stalled_since.take();
-        limit > 0 && since.is_some_and(|since| now_ms - since > limit)
     }
 
     /// Takes all complete frames from the input.
@@ -203,12 +225,18 @@ impl Connection {
             return result;
         }
         self.refusing = self.is_stale(started_ms);
-        while !self.deaf && !self.must_wait() {
+        self.look_at_limits(started_ms);
+        self.traced = Started::now();
+        self.behind = false;
+        while !self.is_busy() && self.limits.pause().is_none() {
             match self.next_frame() {
                 Ok(None) => break,
                 Err(end) => {
                     result = Err(end);
                     break;
+                }
+                Ok(Some(len)) if !self.in_flight.is_empty() && self.is_refused(len) => {
+                    self.behind = true;
                 }
                 Ok(Some(len)) => {
                     if let Err(end) = self.frame_group(&shared, len, started_ms) {
@@ -218,7 +246,7 @@ impl Connection {
                 }
             }
         }
-        self.held = result.is_ok() && self.must_wait();
+        self.held = result.is_ok() && (self.must_wait() || self.limits.pause().is_some());
         self.submit();
         result
     }
@@ -251,6 +279,7 @@ impl Connection {
         let frame = &self.input[..len];
         let (header, body) = decode_prefix::<RequestHeader>(frame).map_err(End::Header)?;
         let body_len = body.len();
+        self.limits.take(header.op, LENGTH_SIZE + len);
         self.input.advance(len - body_len);
         Ok((header, body_len))
     }
@@ -258,7 +287,7 @@ impl Connection {
     /// Serves the frame at the front, and as many reads behind it as one guard allows.
     fn frame_group(&mut self, shared: &Shared, len: usize, started_ms: i64) -> Result<(), End> {
         let (header, body_len) = self.take_header(len)?;
-        if self.turned_away(header) {
+        if self.turned_away(header, body_len) {
             self.input.advance(body_len);
             return Ok(());
         }
@@ -272,10 +301,11 @@ impl Connection {
         let mut other = None;
         while served < READS_PER_GUARD
             && !self.refusing
+            && self.limits.pause().is_none()
             && let Some(len) = self.next_frame()?
         {
             let (header, body_len) = self.take_header(len)?;
-            if !self.is_local_read(header.op) {
+            if !self.is_local_read(header.op) || self.is_watch_too_many(header.op, body_len) {
                 other = Some((header, body_len));
                 break;
             }
@@ -293,37 +323,20 @@ impl Connection {
             out.packets += served as u64;
         });
         drop(tree);
-        self.shared.stats.add_latency(0, served as u64 - 1);
+        self.read.get_mut().flush();
+        let served = served as u64;
+        self.shared.stats.instant_reads.fetch_add(served, Relaxed);
         match other {
+            Some((header, body_len)) if self.turned_away(header, body_len) => {
+                self.input.advance(body_len);
+                Ok(())
+            }
             Some((header, body_len)) => {
                 let body = self.input.split_to(body_len).freeze();
                 self.hand_over(header, body, started_ms)
             }
             None => Ok(()),
         }
-    }
-
-    /// Whether the request is refused without being looked at.
-    fn turned_away(&mut self, header: RequestHeader) -> bool {
-        let RequestHeader { xid, op } = header;
-        if matches!(op, op_code::AUTH | op_code::SASL) {
-            return false;
-        }
-        if !self.shared.is_authenticated(&self.auth) {
-            tracing::warn!(remote = %self.conn.remote,
-                "closing a session that did not authenticate by a scheme that is enforced");
-            self.refuse(xid, 0, ErrorCode::SessionClosedRequireSaslAuth);
-            return true;
-        }
-        if self.refusing && !matches!(op, op_code::PING | op_code::CLOSE_SESSION) {
-            let zxid = self.shared.read_tree().last_zxid();
-            self.conn.outbox.push(|out| {
-                reply::header_only(&mut out.bytes, xid, zxid, ErrorCode::ThrottledOp);
-                out.packets += 1;
-            });
-            return true;
-        }
-        false
     }
 
     fn is_local_read(&self, op: i32) -> bool {
@@ -362,15 +375,19 @@ impl Connection {
         };
         let body = &self.input[..body_len];
         let RequestHeader { xid, op } = header;
+        self.shared.note_path(op, body);
         read::serve(
             tree,
-            &self.shared.watches,
+            &Noting::new(&self.shared, &self.read),
             &reader,
             xid,
             op,
             body,
             &mut self.replies,
         );
+        if traces::is_on() && op != op_code::PING {
+            self.trace(self.traced, op, xid, body);
+        }
         self.input.advance(body_len);
         if self.replies.len() > KEEP_BUFFER {
             self.conn
@@ -383,6 +400,8 @@ impl Connection {
                 cxid: xid,
                 started_ms,
                 large: 0,
+                body: None,
+                traced: Started::unknown(),
             },
             tree.last_zxid(),
             0,
@@ -422,12 +441,17 @@ impl Connection {
                 let auth = Arc::clone(&self.auth);
                 let (conn, session) = (Some(self.conn.id), self.session);
                 let cxid = Cxid(header.xid);
+                self.shared
+                    .note_asked(&self.conn, session, (op, &body), &auth);
+                self.shared.note_path(op, &body);
                 let large = if self.shared.is_large(body.len()) {
                     body.len()
                 } else {
                     0
                 };
                 self.shared.large_bytes.fetch_add(large, Relaxed);
+                let told = self.shared.live.load().slow_request_ms > 0 || traces::is_on();
+                let kept = told.then(|| body.clone());
                 self.events.push(Event::Request(Request {
                     conn,
                     session,
@@ -441,6 +465,8 @@ impl Connection {
                     cxid: header.xid,
                     started_ms,
                     large,
+                    body: kept,
+                    traced: self.traced,
                 });
                 self.conn.stats.outstanding.fetch_add(1, Relaxed);
                 self.shared.stats.in_process.fetch_add(1, Relaxed);
@@ -460,54 +486,13 @@ impl Connection {
     }
 
     /// Answers and closes.
-    fn refuse(&mut self, xid: i32, zxid: i64, err: ErrorCode) {
+    pub(super) fn refuse(&mut self, xid: i32, zxid: i64, err: ErrorCode) {
         self.deaf = true;
         self.conn.outbox.push(|out| {
             reply::header_only(&mut out.bytes, xid, zxid, err);
             out.packets += 1;
             out.close = true;
         });
-    }
-
-    /// Source: `ZooKeeperServer.processPacket`, branch auth.
-    fn authenticate(&mut self, header: RequestHeader, body: &[u8]) -> Result<(), End> {
-        let packet: AuthPacket<'_> = decode_all(body).map_err(End::Header)?;
-        let scheme = packet.scheme.as_deref().unwrap_or_default();
-        let remote = self.conn.remote.ip();
-        match acl::authenticate(&self.shared.auth, scheme, packet.auth, remote) {
-            Ok(ids) => {
-                self.conn.add_auth(ids);
-                self.auth = self.conn.auth();
-                self.conn.outbox.push(|out| {
-                    reply::header_only(&mut out.bytes, header.xid, 0, ErrorCode::Ok);
-                    out.packets += 1;
-                });
-            }
-            Err(_) => {
-                self.shared.stats.auth_failed.fetch_add(1, Relaxed);
-                tracing::warn!(remote = %self.conn.remote, scheme, "authentication failed");
-                self.refuse(header.xid, 0, ErrorCode::AuthFailed);
-            }
-        }
-        Ok(())
-    }
-
-    /// A server without SASL configured answers any token with null; null itself is too much for
-    /// ZooKeeper, which closes the connection. Source: `ZooKeeperServer.processSasl`.
-    fn sasl(&self, header: RequestHeader, body: &[u8]) -> Result<(), End> {
-        let request: SaslToken<'_> = decode_all(body).map_err(End::Header)?;
-        if request.token.is_none() {
-            return Err(End::Closed);
-        }
-        self.conn.outbox.push(|out| {
-            reply::frame(&mut out.bytes, |bytes| {
-                let (xid, zxid, err) = (header.xid, 0, 0);
-                jute::append(bytes, &ReplyHeader { xid, zxid, err });
-                jute::append(bytes, &SaslToken { token: None });
-            });
-            out.packets += 1;
-        });
-        Ok(())
     }
 
     /// Notes the requests that the core is done with.
@@ -517,18 +502,50 @@ impl Connection {
         }
         let now_ms = self.shared.clock.mono_ms();
         let zxid = self.shared.read_tree().last_zxid();
+        let slow_ms = u64::from(self.shared.live.load().slow_request_ms);
         for _ in 0..done {
             let Some(request) = self.in_flight.pop_front() else {
                 break;
             };
             let latency_ms = u64::try_from(now_ms - request.started_ms).unwrap_or(0);
-            self.shared.stats.add_latency(latency_ms, 1);
+            let is_read = read::is_read(request.op);
+            self.shared.stats.add_latency(latency_ms, is_read);
             self.shared.large_bytes.fetch_sub(request.large, Relaxed);
+            if traces::is_on() {
+                let body = request.body.as_deref().unwrap_or_default();
+                self.trace(request.traced, request.op, request.cxid, body);
+            }
+            if slow_ms > 0 && latency_ms >= slow_ms {
+                self.tell_late(&request, latency_ms, now_ms);
+            }
             self.note(request, zxid, latency_ms);
         }
         let done = i64::try_from(done).unwrap_or(i64::MAX);
         self.conn.stats.outstanding.fetch_sub(done, Relaxed);
         self.shared.stats.in_process.fetch_sub(done, Relaxed);
+    }
+
+    fn trace(&self, started: Started, op: i32, cxid: i32, body: &[u8]) {
+        let asked = Asked {
+            op,
+            body,
+            cxid,
+            session: self.session,
+            remote: self.conn.remote,
+        };
+        traces::request(started, &asked);
+    }
+
+    fn tell_late(&self, request: &InFlight, took_ms: u64, now_ms: i64) {
+        let late = Late {
+            op: request.op,
+            body: request.body.as_deref().unwrap_or_default(),
+            cxid: request.cxid,
+            session: self.session,
+            took_ms,
+            now_ms,
+        };
+        self.shared.stats.late.note(late, &self.conn.remote);
     }
 
     /// Sends what the outbox has.
@@ -549,9 +566,11 @@ impl Connection {
             self.shared.stats.sent.fetch_add(packets, Relaxed);
             if !out.bytes.is_empty() {
                 self.shared.stats.add_response(out.bytes.len());
+                let bytes = out.bytes.len() as u64;
+                self.conn.stats.bytes_out.fetch_add(bytes, Relaxed);
                 tokio::select! {
                     biased;
-                    sent = self.stream.write_all(&self.outgoing.bytes) => sent?,
+                    sent = send(&mut self.stream, &self.outgoing.bytes) => sent?,
                     () = self.conn.outbox.aborted() => return Err(End::Closed),
                 }
             }
@@ -565,6 +584,12 @@ impl Connection {
             }
         }
     }
+}
+
+/// Sends all of `bytes`; TLS keeps what it has no room for until it is flushed.
+pub(crate) async fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }
 
 impl Drop for Connection {

@@ -1,6 +1,6 @@
 //! Owns the table of connections, by id, by session, by address. Must not touch sockets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -8,17 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use menagerie_core::acl::{self, AuthId};
 use menagerie_core::ids::{ConnId, SessionId};
 
+use super::limits::Spent;
 use super::outbox::Outbox;
-use crate::stats::Latency;
+use crate::audit::Asked;
+use crate::metrics::Totals;
 
 /// What is known of a connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
     pub(crate) remote: SocketAddr,
+    /// Whether it came over the port for TLS.
+    pub(crate) secure: bool,
     pub(crate) outbox: Outbox,
     pub(crate) auth: RwLock<Arc<[AuthId]>>,
+    /// What the audit log has to know of each request that the core has; empty without one.
+    asked: Mutex<VecDeque<Option<Asked>>>,
+    /// Its address as Java writes it.
+    pub(crate) ip: Arc<str>,
     pub(crate) stats: ConnStats,
+    /// What its address has taken of what it may.
+    pub(crate) spent: Arc<Spent>,
 }
 
 /// A connection's figures. Source: `ServerCnxn`.
@@ -33,6 +43,8 @@ pub(crate) struct ConnStats {
     pub(crate) established_ms: AtomicI64,
     pub(crate) received: AtomicU64,
     pub(crate) sent: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
     pub(crate) outstanding: AtomicI64,
     /// Whether the session is one of a server without a leader, which can only read.
     pub(crate) read_only: AtomicBool,
@@ -49,7 +61,7 @@ pub(crate) struct LastOp {
     /// Wall clock, ms.
     pub(crate) response_ms: i64,
     pub(crate) last_latency_ms: u64,
-    pub(crate) latency: Latency,
+    pub(crate) latency: Totals,
 }
 
 impl Conn {
@@ -80,6 +92,10 @@ impl Conn {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn asked(&self) -> MutexGuard<'_, VecDeque<Option<Asked>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Drops the connection.
     pub(crate) fn abort(&self) {
         self.outbox.push_and_wake(|out| out.abort = true);
@@ -97,8 +113,11 @@ pub(crate) enum Refusal {
 
 #[derive(Debug, Default)]
 struct Counts {
-    by_address: HashMap<IpAddr, usize>,
+    /// Of each port, as in ZooKeeper, where each has a factory of its own.
+    by_address: HashMap<(IpAddr, bool), usize>,
     by_session: HashMap<SessionId, ConnId>,
+    /// Of addresses with connections.
+    spent: HashMap<IpAddr, Arc<Spent>>,
 }
 
 /// All connections of a server.
@@ -145,6 +164,7 @@ impl Registry {
     pub(crate) fn open(
         &self,
         remote: SocketAddr,
+        secure: bool,
         per_address: usize,
         total: usize,
     ) -> Result<Arc<Conn>, Refusal> {
@@ -153,19 +173,24 @@ impl Registry {
         if total > 0 && slots.conns.len() >= total {
             return Err(Refusal::TooMany);
         }
-        let same = counts.by_address.entry(remote.ip()).or_default();
+        let same = counts.by_address.entry((remote.ip(), secure)).or_default();
         if per_address > 0 && *same >= per_address {
             return Err(Refusal::TooManyFromAddress);
         }
         *same += 1;
+        let spent = Arc::clone(counts.spent.entry(remote.ip()).or_default());
         let id = slots.next_id();
         let ip = acl::ip_id(remote.ip());
         let conn = Arc::new(Conn {
             id,
             remote,
+            secure,
             outbox: Outbox::default(),
+            ip: ip.id.clone().into(),
+            asked: Mutex::default(),
             auth: RwLock::new(Arc::from([ip])),
             stats: ConnStats::default(),
+            spent,
         });
         slots.conns.insert(id, Arc::clone(&conn));
         Ok(conn)
@@ -176,11 +201,16 @@ impl Registry {
         let mut counts = self.counts();
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         slots.conns.remove(&conn.id);
-        if let Some(same) = counts.by_address.get_mut(&conn.remote.ip()) {
+        if let Some(same) = counts.by_address.get_mut(&(conn.remote.ip(), conn.secure)) {
             *same -= 1;
             if *same == 0 {
-                counts.by_address.remove(&conn.remote.ip());
+                counts.by_address.remove(&(conn.remote.ip(), conn.secure));
             }
+        }
+        let ip = conn.remote.ip();
+        let others = |secure| counts.by_address.contains_key(&(ip, secure));
+        if !others(true) && !others(false) {
+            counts.spent.remove(&ip);
         }
         let session = conn.session();
         if counts.by_session.get(&session) == Some(&conn.id) {
@@ -204,6 +234,26 @@ impl Registry {
     /// Connections open.
     pub(crate) fn len(&self) -> usize {
         self.slots().conns.len()
+    }
+
+    /// Begins the figures of every connection, or of those of one port, anew.
+    /// Source: `ServerCnxn.resetStats`.
+    pub(crate) fn reset_stats(&self, secure: Option<bool>) {
+        for conn in self.all() {
+            if secure.is_some_and(|secure| secure != conn.secure) {
+                continue;
+            }
+            *conn.last_op() = LastOp::default();
+            conn.stats.received.store(0, Relaxed);
+            conn.stats.sent.store(0, Relaxed);
+        }
+    }
+
+    /// The connections of the secure port, or of the other one.
+    pub(crate) fn of_port(&self, secure: bool) -> Vec<Arc<Conn>> {
+        let mut all = self.all();
+        all.retain(|conn| conn.secure == secure);
+        all
     }
 
     /// All connections.

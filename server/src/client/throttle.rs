@@ -19,8 +19,10 @@ struct State {
 /// What a connection asks for, which decides its price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
-    NewSession,
-    OldSession,
+    New,
+    /// A session that only this server knows.
+    NewLocal,
+    Old,
 }
 
 /// The bucket.
@@ -59,8 +61,9 @@ impl Throttle {
     const fn price(&self, asks: Asks) -> i64 {
         match asks {
             _ if !self.rules.weight_enabled => 1,
-            Asks::NewSession => self.rules.global_session_weight,
-            Asks::OldSession => self.rules.renew_session_weight,
+            Asks::New => self.rules.global_session_weight,
+            Asks::NewLocal => self.rules.local_session_weight,
+            Asks::Old => self.rules.renew_session_weight,
         }
     }
 
@@ -124,7 +127,7 @@ mod tests {
 
     #[test]
     fn without_tokens_there_is_no_limit() {
-        assert_eq!(admitted(&throttle(|_| {}), Asks::NewSession, 0), 1000);
+        assert_eq!(admitted(&throttle(|_| {}), Asks::New, 0), 1000);
     }
 
     #[test]
@@ -134,9 +137,9 @@ mod tests {
             rules.fill_time_ms = 100;
             rules.fill_count = 2;
         });
-        assert_eq!(admitted(&throttle, Asks::NewSession, 0), 10);
-        assert_eq!(admitted(&throttle, Asks::NewSession, 200), 4);
-        assert_eq!(admitted(&throttle, Asks::NewSession, 1_000_000), 10);
+        assert_eq!(admitted(&throttle, Asks::New, 0), 10);
+        assert_eq!(admitted(&throttle, Asks::New, 200), 4);
+        assert_eq!(admitted(&throttle, Asks::New, 1_000_000), 10);
     }
 
     #[test]
@@ -145,8 +148,9 @@ mod tests {
             rules.tokens = 4;
             rules.weight_enabled = true;
         });
-        assert_eq!(admitted(&throttle, Asks::NewSession, 0), 4);
-        assert_eq!(admitted(&throttle, Asks::OldSession, 100), 6);
+        assert_eq!(admitted(&throttle, Asks::New, 0), 4);
+        assert_eq!(admitted(&throttle, Asks::Old, 100), 6);
+        assert_eq!(admitted(&throttle, Asks::NewLocal, 200), 12);
     }
 
     #[test]
@@ -157,9 +161,9 @@ mod tests {
             rules.freeze_time_ms = 1;
             rules.drop_increase = 0.5;
         });
-        assert!(throttle.admit(Asks::NewSession, 0));
+        assert!(throttle.admit(Asks::New, 0));
         for now in [10, 20, 30] {
-            assert!(!throttle.admit(Asks::NewSession, now));
+            assert!(!throttle.admit(Asks::New, now));
         }
         let chance = throttle.state.lock().unwrap().drop_chance;
         assert!((chance - 1.0).abs() < f64::EPSILON, "{chance}");

@@ -4,15 +4,18 @@
 use menagerie_core::acl::AuthConfig;
 use menagerie_core::election::ElectionConfig;
 use menagerie_core::ids::Sid;
-use menagerie_core::member::MemberConfig;
+use menagerie_core::member::{MemberConfig, ObserverConfig};
 use menagerie_core::planted::Planted;
 use menagerie_core::processor::prep::PrepConfig;
 use menagerie_core::reaper::ReaperConfig;
 use menagerie_core::replica::ReplicaConfig;
+use menagerie_core::sessions::SessionRules;
 use menagerie_core::snap_policy::SnapPolicyConfig;
 use menagerie_core::tree::{OwnerRules, TreeOptions};
+use menagerie_database::LoadOptions;
+use menagerie_tls::Secret;
 
-use super::settings::{Config, Secret};
+use super::settings::Config;
 
 /// The number of a server that stands alone, whatever `myid` says.
 /// Source: `ZooKeeperServer.createSessionTrackerServerId`.
@@ -31,7 +34,9 @@ impl Config {
                 .as_ref()
                 .map(Secret::reveal)
                 .map(str::to_owned),
-            x509_enabled: self.x509_enabled,
+            x509_enabled: self.x509_enabled
+                || self.secure_client_port.is_some()
+                || self.client_port_unification,
             x509_super_user: self.x509_super_user.clone(),
             sasl_enabled: self.sasl_enabled,
             let_any_sasl_user_do: self.let_any_sasl_user_do.clone(),
@@ -55,9 +60,20 @@ impl Config {
         }
     }
 
-    /// Settings of a member of an ensemble.
+    /// How the database is loaded, with so many of its last transactions remembered.
     #[must_use]
-    pub fn member_config(&self, me: i64) -> MemberConfig {
+    pub fn load_options(&self, hash_seed: u64, keep: usize) -> LoadOptions {
+        LoadOptions {
+            tree: self.tree_options(hash_seed),
+            keep,
+            trust_empty: self.snapshot_trust_empty,
+            alone: self.ensemble.is_none(),
+        }
+    }
+
+    /// Settings of a member of an ensemble. `seed` differs from process to process.
+    #[must_use]
+    pub fn member_config(&self, me: i64, seed: u64) -> MemberConfig {
         let quorum = &self.quorum;
         MemberConfig {
             me: Sid(me),
@@ -66,12 +82,36 @@ impl Config {
             sync_limit: quorum.sync_limit,
             commit_log_count: usize::try_from(quorum.commit_log_count).unwrap_or_default(),
             force_snapshot_sync: quorum.force_snapshot_sync,
+            reconfig_enabled: self.reconfig_enabled,
+            standalone_enabled: self.standalone_enabled,
+            observers: ObserverConfig {
+                masters: quorum.observer_master_port().is_some(),
+                reconnect_delay_ms: quorum.observer_reconnect_delay_ms,
+                election_delay_ms: quorum.observer_election_delay_ms,
+                seed,
+            },
+            multi_address: quorum.multi_address,
+            max_snap_syncs: usize::try_from(quorum.max_concurrent_snap_syncs).unwrap_or(1),
+            max_diff_syncs: usize::try_from(quorum.max_concurrent_diff_syncs).unwrap_or(1),
+            epoch_wait_ms: quorum.max_time_to_wait_for_epoch_ms,
             planted: Planted::default(),
             election: ElectionConfig {
                 min_interval_ms: quorum.min_notification_interval_ms,
                 max_interval_ms: quorum.max_notification_interval_ms,
                 ..ElectionConfig::default()
             },
+        }
+    }
+
+    /// How new sessions begin.
+    #[must_use]
+    pub const fn session_rules(&self) -> SessionRules {
+        // A server alone makes nothing of it. Source: `ZooKeeperServer.createSessionTracker`.
+        if self.quorum.local_sessions && self.ensemble.is_some() {
+            let upgrade = self.quorum.local_sessions_upgrading;
+            SessionRules::Local { upgrade }
+        } else {
+            SessionRules::Global
         }
     }
 
@@ -83,12 +123,14 @@ impl Config {
                 auth: self.auth_config(),
                 enforce_quota: self.enforce_quota,
                 reconfig_enabled: self.reconfig_enabled,
+                eager_acl_check: self.eager_acl_check,
                 close_session_txn: self.close_session_txn_enabled,
                 hash_seed: seed,
             },
             tick_ms: self.tick_time_ms,
             server_id: self.ensemble.as_ref().map_or(STANDALONE_ID, |e| e.me),
             alone: self.ensemble.is_none(),
+            sessions: self.session_rules(),
             reaper: ReaperConfig {
                 check_interval_ms: self.container_check_interval_ms,
                 max_per_minute: self.container_max_per_minute,

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use menagerie_wire::text::cfg::{Members, Role, ServerSpec};
 
+use super::dynamic::DynamicFiles;
 use super::error::{ConfigError, Origin, Severity, Warning};
-use super::keys::Status;
 use super::load::read_properties;
 use super::settings::{Config, Ensemble};
+use crate::audit::AUDIT_CLASS;
 
 impl Config {
     /// Checks the settings against each other and takes over what the list of servers and `myid`
@@ -28,6 +29,10 @@ impl Config {
         if self.file.is_some() && !self.given("dataDir") {
             return Err(self.missing("dataDir", "the directory for snapshots and log"));
         }
+        self.check_audit()?;
+        self.check_enforced_schemes()?;
+        self.read_logins(&mut warnings)?;
+        self.warn_without_kerberos(&mut warnings);
         self.check_timeouts()?;
         self.check_relative_paths(&mut warnings);
         self.check_weights(&mut warnings);
@@ -35,7 +40,11 @@ impl Config {
         self.my_id = self.read_my_id()?;
         self.check_servers(&servers, &mut warnings)?;
         self.take_client_address(&servers)?;
-        if self.file.is_some() && !self.given("clientPort") {
+        if self.secure_client_port_address.is_some() && self.secure_client_port.is_none() {
+            let reason = "secureClientPortAddress is set, so secureClientPort must be".to_owned();
+            return Err(self.conflict(&["secureClientPortAddress"], reason));
+        }
+        if self.has_plain_port() && self.file.is_some() && !self.given("clientPort") {
             return Err(self.missing("clientPort", "there would be nothing to connect to"));
         }
         self.complete = true;
@@ -62,7 +71,7 @@ impl Config {
         }
     }
 
-    fn conflict(&self, keys: &[&str], reason: String) -> ConfigError {
+    pub(super) fn conflict(&self, keys: &[&str], reason: String) -> ConfigError {
         let mut origins: Vec<String> = keys
             .iter()
             .filter_map(|key| self.origin(key))
@@ -80,7 +89,7 @@ impl Config {
         const ENABLE: &str = "quorum.auth.enableSasl";
         const SERVER: &str = "quorum.auth.serverRequireSasl";
         const LEARNER: &str = "quorum.auth.learnerRequireSasl";
-        let auth = self.quorum_auth;
+        let auth = &self.quorum_auth;
         let wrong = [
             (
                 auth.server_require_sasl && !auth.enable_sasl,
@@ -104,6 +113,19 @@ impl Config {
             }
             None => Ok(()),
         }
+    }
+
+    /// Source: `ZKAuditProvider.getAuditLogger`, which loads the class only when it is needed.
+    fn check_audit(&self) -> Result<(), ConfigError> {
+        let class = &self.audit.class;
+        if !self.audit.enabled || class == AUDIT_CLASS {
+            return Ok(());
+        }
+        let reason = format!(
+            "{class} cannot be loaded, as there is no Java; remove the key, and say where the \
+             audit log goes by audit.file"
+        );
+        Err(self.conflict(&["audit.impl.class", "audit.enable"], reason))
     }
 
     fn check_timeouts(&self) -> Result<(), ConfigError> {
@@ -243,6 +265,7 @@ impl Config {
         servers: &BTreeMap<i64, ServerSpec>,
         warnings: &mut Vec<Warning>,
     ) -> Result<(), ConfigError> {
+        self.check_addresses(servers)?;
         let voting = servers
             .values()
             .filter(|spec| spec.role == Role::Participant)
@@ -278,6 +301,21 @@ impl Config {
         Ok(())
     }
 
+    /// Source: the constructor of `QuorumPeer.QuorumServer`.
+    fn check_addresses(&self, servers: &BTreeMap<i64, ServerSpec>) -> Result<(), ConfigError> {
+        let several = servers.iter().find(|(_, spec)| spec.addresses.len() > 1);
+        let Some((id, spec)) = several.filter(|_| !self.quorum.multi_address) else {
+            return Ok(());
+        };
+        let reason = format!(
+            "server.{id} has {} addresses, and multiAddress.enabled is not true",
+            spec.addresses.len()
+        );
+        let line = format!("server.{id}");
+        let keys = [&line, "dynamicConfigFile", "multiAddress.enabled"];
+        Err(self.conflict(&keys, reason))
+    }
+
     /// Source: `QuorumPeerConfig.parseDynamicConfig`, `setupMyId`, `setupPeerType`.
     fn check_ensemble(
         &mut self,
@@ -305,15 +343,6 @@ impl Config {
                 return Err(self.missing(key, reason));
             }
         }
-        if let Some((id, spec)) = servers.iter().find(|(_, spec)| spec.addresses.len() > 1) {
-            let count = spec.addresses.len();
-            warnings.push(Warning {
-                severity: Severity::Notice,
-                origin: None,
-                key: format!("server.{id}"),
-                message: format!("{count} addresses; they are tried one after the other"),
-            });
-        }
         let observes = mine.role == Role::Observer;
         if self.given("peerType") && self.quorum.peer_is_observer != observes {
             let is = if observes {
@@ -328,38 +357,27 @@ impl Config {
                 message: format!("the server lines say that this is {is}; they hold"),
             });
         }
-        self.check_not_yet(warnings)?;
+        self.read_quorum_logins()?;
         let members = self.read_members(servers, keys)?;
-        self.ensemble = Some(Ensemble { me, members });
+        let next = self.read_next()?;
+        self.ensemble = Some(Ensemble { me, members, next });
         Ok(())
     }
 
-    /// What Apache's ensembles have and this version's do not: refused where going without would be
-    /// less safe, else said.
-    fn check_not_yet(&self, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
-        for (key, asked) in [
-            ("sslQuorum", self.quorum.ssl),
-            ("quorum.auth.enableSasl", self.quorum_auth.enable_sasl),
-            ("reconfigEnabled", self.reconfig_enabled),
-        ] {
-            if asked {
-                let reason = format!("{key} is not in this version for ensembles");
-                return Err(self.conflict(&[key], reason));
-            }
+    /// Source: `QuorumPeerConfig.parse`.
+    fn read_next(&self) -> Result<Option<Members>, ConfigError> {
+        let Some(file) = self.file.clone().filter(|_| self.reconfig_enabled) else {
+            return Ok(None);
+        };
+        if self.dynamic_config_file.is_none() {
+            return Ok(None);
         }
-        for (key, origin) in &self.origins {
-            let known = ["version", "electionAlg", "peerType"].contains(&key.as_str());
-            let spec = super::keys::lookup(key).filter(|spec| spec.status == Status::Ensemble);
-            if spec.is_some() && !known {
-                warnings.push(Warning {
-                    severity: Severity::Warning,
-                    origin: Some(origin.clone()),
-                    key: key.clone(),
-                    message: "has no effect in this version".to_owned(),
-                });
-            }
-        }
-        Ok(())
+        let next = DynamicFiles::new(file).read_next();
+        next.map_err(|(path, reason)| ConfigError::Syntax {
+            path,
+            line: 1,
+            reason,
+        })
     }
 
     fn read_members(
@@ -387,7 +405,7 @@ impl Config {
             .and_then(|version| i64::from_str_radix(version, 16).ok());
         match Members::parse_dynamic(&text) {
             Ok(members) => Ok(Members {
-                version: members.version.or(version),
+                version: version.or(members.version),
                 ..members
             }),
             Err(error) => Err(self.conflict(keys, error.to_string())),

@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use menagerie_tls::Secret;
 use menagerie_wire::text::properties;
 
 use super::error::{ConfigError, Origin, Severity, Warning, shown};
 use super::flags::{self, Flag};
 use super::keys::{DOCUMENTED_NAMES, KeySpec, Property, Status, lookup, similar};
-use super::settings::{Config, Secret};
+
+use super::settings::Config;
 use super::value::{Refused, Taken};
 
 /// One value on its way into the configuration.
@@ -218,7 +220,8 @@ impl Loader {
             return;
         }
         if let Some(spec) = lookup(key) {
-            if spec.property == Property::Bare && matches!(origin, Origin::File { .. }) {
+            let theirs = spec.property == Property::Bare && !key.starts_with("menagerie.");
+            if theirs && matches!(origin, Origin::File { .. }) {
                 let message =
                     format!("ZooKeeper reads this as the flag -D{key} only; honoured here");
                 self.warn(Severity::Notice, Some(origin.clone()), key, message);
@@ -336,9 +339,8 @@ impl Loader {
 fn no_effect(status: Status) -> (Severity, String) {
     match status {
         Status::NoNeed(reason) => (Severity::Notice, format!("changes nothing: {reason}")),
-        Status::NotYet(reason) => (Severity::Warning, reason.to_owned()),
         Status::Refused(reason) => (Severity::Warning, reason.to_owned()),
-        Status::Honoured | Status::Ensemble => (Severity::Notice, "changes nothing".to_owned()),
+        Status::Honoured => (Severity::Notice, "changes nothing".to_owned()),
     }
 }
 

@@ -29,9 +29,10 @@ pub fn markdown_table() -> String {
             };
             let _ = writeln!(
                 out,
-                "| `{}`{} | {default} | {} | {} |",
+                "| `{}`{}{} | {default} | {} | {} |",
                 spec.name,
                 mark(spec),
+                if spec.reload.is_some() { " ³" } else { "" },
                 here(spec.status),
                 spec.doc
             );
@@ -65,8 +66,6 @@ fn here(status: Status) -> String {
     match status {
         Status::Honoured => "honoured".into(),
         Status::NoNeed(reason) => format!("no effect: {}", brief(reason)),
-        Status::Ensemble => "ensembles only".into(),
-        Status::NotYet(reason) => format!("accepted, without effect: {}", brief(reason)),
         Status::Refused(reason) => format!("refused: {}", brief(reason)),
     }
 }

@@ -9,19 +9,29 @@
 
 mod assemble;
 mod check;
+mod dynamic;
 mod error;
 mod flags;
+mod kerberos;
 mod keys;
 mod load;
 mod markdown;
+mod own;
+mod publish;
+mod sasl;
 mod settings;
+mod shown;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dynamic::DynamicFiles;
 pub use error::{ConfigError, Origin, Severity, Warning};
 pub use keys::{DOCUMENTED_NAMES, KeySpec, Property, SECTIONS, Section, Status, keys, lookup};
 pub use markdown::{markdown_table, with_table};
+pub use menagerie_tls::{ClientAuth, Secret, StoreKind, StoreSettings, TlsSettings, Versions};
+pub use own::{Allowance, Allowances, LogFormat, LogSettings};
+pub use publish::{AdminSettings, MetricsSettings};
 pub(crate) use settings::addresses_to_bind;
-pub use settings::{Config, ConnectionThrottle, Ensemble, QuorumSettings, Secret};
+pub use settings::{Config, ConnectionThrottle, Ensemble, QuorumSettings};

@@ -2,41 +2,23 @@
 //! use std. Must not read files or know how settings are written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use menagerie_core::acl::DigestAlg;
 use menagerie_storage::snapshot::Compression;
+use menagerie_tls::{Secret, TlsSettings};
 
-use menagerie_wire::text::cfg::{Members, Role};
+use menagerie_wire::text::cfg::{Members, Role, ServerAddress};
 
 use super::error::Origin;
-
-/// A value that no message and no log may show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The hidden text.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
+use super::own::{Allowances, LogSettings};
+use super::publish::{AdminSettings, MetricsSettings};
+use super::sasl::SaslSettings;
+use crate::audit::AuditSettings;
+use crate::sasl::QuorumSasl;
+use crate::top_paths::PathSettings;
 
 /// The limits of connection attempts, a token bucket with optional random dropping.
 /// Source: `BlueThrottle`.
@@ -82,6 +64,22 @@ pub struct Config {
     pub client_port_listen_backlog: i32,
     /// Whether client sockets use TCP keep-alive.
     pub client_tcp_keep_alive: bool,
+    /// Port for clients with TLS, if there is one; 0 lets the system choose.
+    pub secure_client_port: Option<u16>,
+    /// Host name or address of that port; `None` means every address.
+    pub secure_client_port_address: Option<String>,
+    /// Whether the client port takes TLS as well.
+    pub client_port_unification: bool,
+    /// Whether the stores of TLS for clients are read again when they change.
+    pub client_cert_reload: bool,
+    /// Handshakes of clients at a time; 0 and less mean a limit of the server's own.
+    pub outstanding_handshakes_max: i64,
+    /// Whether servers do not check each other's host names.
+    pub fips_mode: bool,
+    /// TLS for clients.
+    pub ssl: TlsSettings,
+    /// TLS between servers, and of the admin server.
+    pub quorum_ssl: TlsSettings,
 
     // --- time and sessions
     /// Milliseconds of a tick: the step of session expiry.
@@ -130,6 +128,8 @@ pub struct Config {
     pub data_log_dir: Option<PathBuf>,
     /// Whether missing directories are created at the start.
     pub datadir_autocreate: bool,
+    /// Whether a missing database means an empty one.
+    pub db_autocreate: bool,
     /// Whether a log without any snapshot is replayed instead of refused.
     pub snapshot_trust_empty: bool,
     /// Transactions after which a snapshot is taken.
@@ -168,6 +168,8 @@ pub struct Config {
     pub container_max_never_used_interval_ms: i64,
     /// Whether quotas refuse what exceeds them.
     pub enforce_quota: bool,
+    /// Members of an ensemble check ACLs before a write goes its way to the leader.
+    pub eager_acl_check: bool,
 
     // --- access
     /// Whether ACLs are not checked.
@@ -184,7 +186,7 @@ pub struct Config {
     pub x509_super_user: Option<String>,
     /// Whether the scheme `x509` exists.
     pub x509_enabled: bool,
-    /// Whether the scheme `sasl` exists in ACLs; there is no way to authenticate by it.
+    /// Whether the scheme `sasl` exists in ACLs.
     pub sasl_enabled: bool,
     /// The user whose ACL entries are for every SASL user.
     pub let_any_sasl_user_do: Option<String>,
@@ -200,6 +202,16 @@ pub struct Config {
     pub session_require_client_sasl_auth: bool,
 
     // --- four-letter words and the rest
+    /// The admin server.
+    pub admin: AdminSettings,
+    /// The metrics provider.
+    pub metrics: MetricsSettings,
+    /// The log.
+    pub log: LogSettings,
+    /// Milliseconds after which a request is logged; 0 means never.
+    pub slow_request_ms: u32,
+    /// What clients may ask for.
+    pub allowances: Allowances,
     /// The words as configured; see [`Config::four_letter_word_allowed`].
     pub four_lw_whitelist: BTreeSet<String>,
     /// Whether read-only mode is on.
@@ -232,6 +244,12 @@ pub struct Config {
     pub(crate) complete: bool,
     /// What was configured of the settings that otherwise follow from others.
     pub(crate) derived: Derived,
+    /// The audit log.
+    pub(crate) audit: AuditSettings,
+    /// Which paths are asked for most.
+    pub(crate) top_paths: PathSettings,
+    /// SASL for clients.
+    pub(crate) sasl: SaslSettings,
     /// Quorum authentication switches, checked against each other as ZooKeeper does.
     pub(crate) quorum_auth: QuorumAuth,
     /// Where each setting that was given was written, by the key's table name.
@@ -267,10 +285,47 @@ pub struct QuorumSettings {
     pub max_notification_interval_ms: i64,
     /// Milliseconds between attempts to connect to the leader.
     pub connect_delay_ms: i64,
+    /// `observerMasterPort` as given; see [`Self::observer_master_port`].
+    pub observer_master_port: i64,
+    /// Milliseconds that an observer waits at most before it connects again.
+    pub observer_reconnect_delay_ms: i64,
+    /// Milliseconds that an observer waits at most before it looks for a leader again.
+    pub observer_election_delay_ms: i64,
     /// Whether the leader serves clients.
     pub leader_serves: bool,
-    /// Whether servers are to speak TLS with each other.
+    /// Whether new sessions are known to one server only.
+    pub local_sessions: bool,
+    /// Whether such sessions become the ensemble's when they create an ephemeral node.
+    pub local_sessions_upgrading: bool,
+    /// Whether servers speak TLS with each other.
     pub ssl: bool,
+    /// Whether they accept both, whatever they speak themselves.
+    pub port_unification: bool,
+    /// Whether their stores are read again when they change.
+    pub reload_cert_files: bool,
+    /// Whether a server may have several addresses.
+    pub multi_address: bool,
+    /// Whether a connection over one of several addresses ends when that one no longer answers.
+    pub reachability_check: bool,
+    /// Milliseconds that it has for an answer.
+    pub reachability_timeout_ms: i64,
+    /// How often opening an election port is tried; 0 means without end.
+    pub election_port_bind_retry: i64,
+    /// Milliseconds that a server has to say who it is on the election port; below 1 means
+    /// `syncLimit` ticks.
+    pub election_introduction_ms: i64,
+    /// Observers that a leader sends snapshots to at a time, followers counted.
+    pub max_concurrent_snap_syncs: i64,
+    /// Observers that a leader sends transactions to at a time, followers counted.
+    pub max_concurrent_diff_syncs: i64,
+    /// Milliseconds after which a leader that waits for an epoch gives up when one of its voters
+    /// looks for a leader again; negative means never.
+    pub max_time_to_wait_for_epoch_ms: i64,
+    /// A leader notes how long members take to acknowledge every so many proposals; below 1 it notes
+    /// none.
+    pub ack_logging_frequency: i64,
+    /// The file that decides where one of two voters is alone.
+    pub oracle_path: Option<PathBuf>,
 }
 
 impl Default for QuorumSettings {
@@ -289,9 +344,35 @@ impl Default for QuorumSettings {
             min_notification_interval_ms: 200,
             max_notification_interval_ms: 60_000,
             connect_delay_ms: 100,
+            observer_master_port: 0,
+            observer_reconnect_delay_ms: 0,
+            observer_election_delay_ms: 200,
             leader_serves: true,
+            local_sessions: false,
+            local_sessions_upgrading: false,
             ssl: false,
+            port_unification: false,
+            reload_cert_files: false,
+            multi_address: false,
+            reachability_check: true,
+            reachability_timeout_ms: 1000,
+            election_port_bind_retry: 3,
+            election_introduction_ms: -1,
+            max_concurrent_snap_syncs: 10,
+            max_concurrent_diff_syncs: 100,
+            max_time_to_wait_for_epoch_ms: -1,
+            ack_logging_frequency: 1000,
+            oracle_path: None,
         }
+    }
+}
+
+impl QuorumSettings {
+    /// Where followers serve observers, if they do: 0 and less mean that they do not.
+    #[must_use]
+    pub fn observer_master_port(&self) -> Option<u16> {
+        let port = u16::try_from(self.observer_master_port).ok()?;
+        (port > 0).then_some(port)
     }
 }
 
@@ -302,6 +383,8 @@ pub struct Ensemble {
     pub me: i64,
     /// Its members.
     pub members: Members,
+    /// Members of a reconfiguration that was on its way when the server stopped.
+    pub next: Option<Members>,
 }
 
 /// Settings whose default follows from others, as far as they were given.
@@ -312,11 +395,29 @@ pub(crate) struct Derived {
 }
 
 /// The switches of SASL between servers. Source: `QuorumPeerConfig.parseProperties`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QuorumAuth {
     pub(crate) enable_sasl: bool,
     pub(crate) server_require_sasl: bool,
     pub(crate) learner_require_sasl: bool,
+    /// Sections of the JAAS file: who may log in, and who this server is.
+    pub(crate) server_section: String,
+    pub(crate) learner_section: String,
+    /// What they say; set by [`Config::complete`] for a member of an ensemble that wants it.
+    pub(crate) sasl: Option<QuorumSasl>,
+}
+
+impl Default for QuorumAuth {
+    fn default() -> Self {
+        Self {
+            enable_sasl: false,
+            server_require_sasl: false,
+            learner_require_sasl: false,
+            server_section: "QuorumServer".to_owned(),
+            learner_section: "QuorumLearner".to_owned(),
+            sasl: None,
+        }
+    }
 }
 
 impl Default for ConnectionThrottle {
@@ -347,6 +448,14 @@ impl Config {
             client_port_address: None,
             client_port_listen_backlog: -1,
             client_tcp_keep_alive: false,
+            secure_client_port: None,
+            secure_client_port_address: None,
+            client_port_unification: false,
+            client_cert_reload: false,
+            outstanding_handshakes_max: -1,
+            fips_mode: true,
+            ssl: TlsSettings::for_clients(),
+            quorum_ssl: TlsSettings::for_quorum(),
             tick_time_ms: 3000,
             min_session_timeout_ms: 6000,
             max_session_timeout_ms: 60_000,
@@ -367,6 +476,7 @@ impl Config {
             data_dir: PathBuf::from("data"),
             data_log_dir: None,
             datadir_autocreate: true,
+            db_autocreate: true,
             snapshot_trust_empty: false,
             snap_count: 100_000,
             snap_size_limit_kb: 4_194_304,
@@ -385,6 +495,7 @@ impl Config {
             container_max_per_minute: 10_000,
             container_max_never_used_interval_ms: 0,
             enforce_quota: false,
+            eager_acl_check: false,
             skip_acl: false,
             digest_auth_enabled: true,
             digest_alg: DigestAlg::Sha1,
@@ -399,6 +510,11 @@ impl Config {
             enforce_auth_enabled: false,
             enforce_auth_schemes: BTreeSet::new(),
             session_require_client_sasl_auth: false,
+            admin: AdminSettings::default(),
+            log: LogSettings::default(),
+            slow_request_ms: 1000,
+            allowances: Allowances::default(),
+            metrics: MetricsSettings::default(),
             four_lw_whitelist: BTreeSet::new(),
             read_only_mode: false,
             reconfig_enabled: false,
@@ -412,6 +528,9 @@ impl Config {
             file: None,
             initial_config: None,
             unknown: BTreeMap::new(),
+            audit: AuditSettings::default(),
+            top_paths: PathSettings::default(),
+            sasl: SaslSettings::default(),
             quorum_auth: QuorumAuth::default(),
             complete: false,
             derived: Derived::default(),
@@ -476,15 +595,31 @@ impl Config {
         addresses_to_bind(self.client_port_address.as_deref(), self.client_port)
     }
 
-    /// The answer to the four-letter word `conf`. `client_port` is the port in use, and the sizes
+    /// Whether there is a port for clients without TLS: a file may name the other one only.
+    #[must_use]
+    pub fn has_plain_port(&self) -> bool {
+        let given = self.file.is_none() || self.given("clientPort");
+        given || self.secure_client_port.is_none()
+    }
+
+    /// The answer to the four-letter word `conf`. `members` are those in force, the ports are those in use, and the sizes
     /// are those of the files in the two directories, in bytes.
     /// Source: `ZooKeeperServer.dumpConf`; a standalone server's id is 0 whatever `myid` says.
     #[must_use]
-    pub fn conf_text(&self, client_port: u16, data_dir_size: u64, log_dir_size: u64) -> String {
+    pub fn conf_text(
+        &self,
+        members: Option<&Members>,
+        (client_port, secure_port): (Option<u16>, Option<u16>),
+        data_dir_size: u64,
+        log_dir_size: u64,
+    ) -> String {
+        let port = |port: Option<u16>| port.map_or(-1, i32::from);
         format!(
-            "clientPort={client_port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_dir_size}\n\
+            "clientPort={}\nsecureClientPort={}\ndataDir={}\ndataDirSize={data_dir_size}\n\
              dataLogDir={}\ndataLogSize={log_dir_size}\ntickTime={}\nmaxClientCnxns={}\n\
              minSessionTimeout={}\nmaxSessionTimeout={}\nclientPortListenBacklog={}\nserverId={}\n{}",
+            port(client_port),
+            port(secure_port),
             absolute(&self.snapshot_files_dir()).display(),
             absolute(&self.log_files_dir()).display(),
             self.tick_time_ms,
@@ -493,20 +628,29 @@ impl Config {
             self.max_session_timeout_ms,
             self.client_port_listen_backlog,
             self.ensemble.as_ref().map_or(0, |ensemble| ensemble.me),
-            self.ensemble_text()
+            self.ensemble_text(members)
         )
     }
 
     /// What `conf` says of an ensemble. Source: `QuorumPeer`'s part of `ConfCommand`.
-    fn ensemble_text(&self) -> String {
-        let Some(ensemble) = &self.ensemble else {
+    fn ensemble_text(&self, members: Option<&Members>) -> String {
+        let (Some(ensemble), Some(members)) = (&self.ensemble, members) else {
             return String::new();
         };
         let quorum = &self.quorum;
-        let Some(mine) = ensemble.members.servers.get(&ensemble.me) else {
+        // Who is no longer a member goes on under the addresses that it had.
+        let mine = members.servers.get(&ensemble.me);
+        let Some(mine) = mine.or_else(|| ensemble.members.servers.get(&ensemble.me)) else {
             return String::new();
         };
-        let ports = mine.addresses.first();
+        // Several ports as `MultipleAddresses.getAllPorts` gives them, each once.
+        let ports = |of: fn(&ServerAddress) -> u16| {
+            let mut all: Vec<u16> = mine.addresses.iter().map(of).collect();
+            all.sort_unstable();
+            all.dedup();
+            let all: Vec<String> = all.iter().map(u16::to_string).collect();
+            all.join("|")
+        };
         let role = match mine.role {
             Role::Participant => 0,
             Role::Observer => 1,
@@ -516,9 +660,9 @@ impl Config {
              peerType={role}\nmembership: \n{}",
             quorum.init_limit,
             quorum.sync_limit,
-            ports.map_or(0, |address| address.election_port),
-            ports.map_or(0, |address| address.port),
-            ensemble.members
+            ports(|address| address.election_port),
+            ports(|address| address.port),
+            members
         )
     }
 }

@@ -1,19 +1,17 @@
 //! Owns four-letter words: their names, whether they are allowed, their answers. May look at
 //! everything. Must not change anything but statistics. Source: `FourLetterCommands`.
 
+mod mntr;
 mod report;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use menagerie_core::ids::SessionId;
-use menagerie_core::tree::Tree;
 use menagerie_wire::text::fourletter::{Command, FourLetterWord as Word};
-use tokio::sync::oneshot;
 
-use crate::client::registry::LastOp;
-use crate::runtime::engine::Engine;
 use crate::shared::Shared;
+
+pub(crate) use report::{environment_lines, java_address, op_name};
 
 /// The trace mask that `gtmk` shows at first. Source: `ZooTrace`.
 pub(crate) const TRACE_MASK: i64 = 306;
@@ -21,19 +19,13 @@ pub(crate) const TRACE_MASK: i64 = 306;
 /// The answer of a member without a leader. Source: `AbstractFourLetterCommand.ZK_NOT_SERVING`.
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
 
-/// The sessions, as the core thread knows them.
-pub(crate) async fn sessions(shared: &Shared) -> Vec<(SessionId, i32)> {
-    let sessions = inspect(shared, |engine, _| engine.replica().sessions().all()).await;
-    sessions.unwrap_or_default()
-}
-
-/// Answers a word.
-pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
+/// Answers a word that came over the secure port, or the other one.
+pub(crate) async fn answer(shared: &Arc<Shared>, command: Command, secure: bool) -> Vec<u8> {
     let word = command.word;
     if word == Word::TelnetClose {
         return Vec::new();
     }
-    if !shared.config.four_letter_word_allowed(word.name()) {
+    if !shared.live.load().four_letter_word_allowed(word.name()) {
         tracing::warn!(
             word = word.name(),
             "four-letter word refused; 4lw.commands.whitelist does not have it"
@@ -46,7 +38,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
         word,
         Word::Ruok | Word::Isro | Word::Conf | Word::Envi | Word::Gtmk | Word::Stmk
     );
-    if needs_leader && !shared.is_serving() && !shared.is_read_only() {
+    if needs_leader && !shared.answers_clients() {
         return NOT_SERVING.as_bytes().to_vec();
     }
     let text = match word {
@@ -61,31 +53,26 @@ pub(crate) async fn answer(shared: &Arc<Shared>, command: Command) -> Vec<u8> {
         Word::Stmk => set_trace_mask(shared, command),
         Word::Hash => report::hash(shared),
         Word::Crst => {
-            for conn in shared.conns.all() {
-                *conn.last_op() = LastOp::default();
-                conn.stats.received.store(0, Relaxed);
-                conn.stats.sent.store(0, Relaxed);
-            }
+            shared.conns.reset_stats(Some(secure));
             "Connection stats reset.\n".to_owned()
         }
         Word::Srst => {
             shared.stats.reset();
             "Server stats reset.\n".to_owned()
         }
-        Word::Cons => report::cons(shared),
+        Word::Cons => report::cons(shared, secure),
         Word::Srvr => report::srvr(shared),
-        Word::Stat => report::stat(shared),
+        Word::Stat => report::stat(shared, secure),
         Word::Wchs => report::wchs(shared),
         Word::Wchc => report::wchc(shared),
         Word::Wchp => report::wchp(shared),
         Word::Dump | Word::Mntr => {
             let shown = Arc::clone(shared);
-            inspect(shared, move |engine, tree| match word {
-                Word::Dump => report::dump(&shown, engine.replica(), tree),
-                _ => report::mntr(&shown, engine, tree),
-            })
-            .await
-            .unwrap_or_else(|| NOT_SERVING.to_owned())
+            let text = shared.inbox.ask(move |engine, tree| match word {
+                Word::Dump => report::dump(&shown, engine, tree),
+                _ => mntr::text(&shown, engine, tree),
+            });
+            text.await.unwrap_or_else(|| NOT_SERVING.to_owned())
         }
         // Only telnet's goodbye is left, and it has been dealt with.
         _ => String::new(),
@@ -97,16 +84,4 @@ fn set_trace_mask(shared: &Shared, command: Command) -> String {
     let mask = command.trace_mask.unwrap_or_default();
     shared.trace_mask.store(mask, Relaxed);
     mask.to_string()
-}
-
-/// Asks the core thread; a server that is ending does not answer.
-async fn inspect<T: Send + 'static>(
-    shared: &Shared,
-    question: impl FnOnce(&Engine, &Tree) -> T + Send + 'static,
-) -> Option<T> {
-    let (send, receive) = oneshot::channel();
-    shared.inbox.inspect(Box::new(move |engine, tree| {
-        let _asker_gone = send.send(question(engine, tree));
-    }));
-    receive.await.ok()
 }

@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
+use menagerie_core::event::Now;
 use menagerie_core::ids::{ConnId, SessionId};
-use menagerie_core::replica::Replica;
+use menagerie_core::session::SessionTracker;
 use menagerie_core::tree::Tree;
 use menagerie_wire::op::op_code;
 
 use crate::client::registry::Conn;
+use crate::process;
 use crate::runtime::engine::Engine;
 use crate::shared::Shared;
 use crate::version;
 
 /// A number as Java prints a double.
-fn double(value: f64) -> String {
+pub(super) fn double(value: f64) -> String {
     if value == value.trunc() {
         format!("{value:.1}")
     } else {
@@ -25,10 +27,16 @@ fn double(value: f64) -> String {
 }
 
 pub(super) fn conf(shared: &Shared) -> String {
-    let port = shared.client_port.load(Relaxed);
-    shared
-        .config
-        .conf_text(port, shared.dirs.data_size(), shared.dirs.log_size())
+    let plain = shared.config.has_plain_port();
+    let port = plain.then(|| shared.client_port.load(Relaxed));
+    let configs = shared.configs();
+    let members = configs.as_ref().map(|configs| configs.committed.members());
+    shared.live.load().conf_text(
+        members,
+        (port, shared.secure_port()),
+        shared.dirs.data_size(),
+        shared.dirs.log_size(),
+    )
 }
 
 pub(super) fn dirs(shared: &Shared) -> String {
@@ -36,8 +44,16 @@ pub(super) fn dirs(shared: &Shared) -> String {
     format!("datadir_size: {data}\nlogdir_size: {log}\n")
 }
 
-/// What a Java server says of its machine, as far as there is such a thing here.
 pub(super) fn envi() -> String {
+    let mut text = "Environment:\n".to_owned();
+    for (key, value) in environment_lines() {
+        let _infallible = writeln!(text, "{key}={value}");
+    }
+    text
+}
+
+/// What a Java server says of its machine, as far as there is such a thing here.
+pub(crate) fn environment_lines() -> [(&'static str, String); 18] {
     let var = |name: &str| std::env::var(name).unwrap_or_default();
     let read = |path: &str| {
         std::fs::read_to_string(path)
@@ -46,20 +62,8 @@ pub(super) fn envi() -> String {
             .to_owned()
     };
     let dir = std::env::current_dir().unwrap_or_default();
-    let memory = |key: &str| {
-        let kib = read("/proc/meminfo")
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix(key)?
-                    .trim()
-                    .strip_suffix(" kB")?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .unwrap_or_default();
-        kib / 1024
-    };
-    let lines = [
+    let memory = |key: &str| process::memory_kib(key).unwrap_or_default() / 1024;
+    [
         ("zookeeper.version", version::full()),
         ("host.name", read("/proc/sys/kernel/hostname")),
         ("java.version", "none".to_owned()),
@@ -86,12 +90,7 @@ pub(super) fn envi() -> String {
         ("os.memory.free", format!("{}MB", memory("MemAvailable:"))),
         ("os.memory.max", format!("{}MB", memory("MemTotal:"))),
         ("os.memory.total", format!("{}MB", memory("MemTotal:"))),
-    ];
-    let mut text = "Environment:\n".to_owned();
-    for (key, value) in lines {
-        let _infallible = writeln!(text, "{key}={value}");
-    }
-    text
+    ]
 }
 
 pub(super) fn hash(shared: &Shared) -> String {
@@ -138,19 +137,20 @@ fn connection(conn: &Conn, brief: bool) -> String {
             last.zxid,
             last.response_ms,
             last.last_latency_ms,
-            last.latency.min_ms,
+            last.latency.min,
             last.latency
-                .total_ms
+                .sum
                 .checked_div(last.latency.count)
                 .unwrap_or_default(),
-            last.latency.max_ms
+            last.latency.max
         );
     }
     text.push(')');
     text
 }
 
-fn java_address(conn: &Conn) -> String {
+/// A client's address as Java writes it.
+pub(crate) fn java_address(conn: &Conn) -> String {
     let ip = menagerie_core::acl::ip_id(conn.remote.ip()).id;
     if conn.remote.is_ipv6() {
         format!("[{ip}]:{}", conn.remote.port())
@@ -159,8 +159,8 @@ fn java_address(conn: &Conn) -> String {
     }
 }
 
-/// Source: the `lastOp` strings of `FinalRequestProcessor`.
-const fn op_name(op: i32) -> &'static str {
+/// What `cons` calls an operation. Source: the `lastOp` strings of `FinalRequestProcessor`.
+pub(crate) const fn op_name(op: i32) -> &'static str {
     match op {
         op_code::PING => "PING",
         op_code::CREATE | op_code::CREATE2 | op_code::CREATE_TTL | op_code::CREATE_CONTAINER => {
@@ -192,9 +192,10 @@ const fn op_name(op: i32) -> &'static str {
     }
 }
 
-pub(super) fn cons(shared: &Shared) -> String {
+/// Those of the port that is asked. Source: `ConsCommand`, which has one factory.
+pub(super) fn cons(shared: &Shared, secure: bool) -> String {
     let mut text = String::new();
-    for conn in shared.conns.all() {
+    for conn in shared.conns.of_port(secure) {
         text.push_str(&connection(&conn, false));
         text.push('\n');
     }
@@ -202,9 +203,9 @@ pub(super) fn cons(shared: &Shared) -> String {
     text
 }
 
-pub(super) fn stat(shared: &Shared) -> String {
+pub(super) fn stat(shared: &Shared, secure: bool) -> String {
     let mut text = format!("Zookeeper version: {}\nClients:\n", version::built());
-    for conn in shared.conns.all() {
+    for conn in shared.conns.of_port(secure) {
         text.push_str(&connection(&conn, true));
         text.push('\n');
     }
@@ -229,9 +230,9 @@ fn server_lines(shared: &Shared) -> String {
     format!(
         "Latency min/avg/max: {}/{}/{}\nReceived: {}\nSent: {}\nConnections: {}\n\
          Outstanding: {}\nZxid: 0x{:x}\nMode: {}\nNode count: {}\n{}",
-        latency.min_ms,
+        latency.min,
         double(latency.average()),
-        latency.max_ms,
+        latency.max,
         stats.received.load(Relaxed),
         stats.sent.load(Relaxed),
         shared.conns.len(),
@@ -301,12 +302,9 @@ pub(super) fn wchp(shared: &Shared) -> String {
     text
 }
 
-/// Source: `DumpCommand`, `SessionTrackerImpl.dumpSessions`, `DataTree.dumpEphemerals`.
-pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
-    let sessions = replica.sessions();
+/// Sessions by the time at which they expire.
+fn session_sets(text: &mut String, sessions: &SessionTracker, now: Now) {
     let buckets = sessions.buckets();
-    let now = shared.clock.now();
-    let mut text = "SessionTracker dump:\n".to_owned();
     let _infallible = writeln!(
         text,
         "Session Sets ({})/({}):",
@@ -318,6 +316,30 @@ pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
         let _infallible = writeln!(text, "{} expire at {date}:", ids.len());
         for id in ids {
             let _infallible = writeln!(text, "\t{id}");
+        }
+    }
+}
+
+/// Source: `DumpCommand`, `LeaderSessionTracker.dumpSessions`, `LearnerSessionTracker.dumpSessions`,
+/// `SessionTrackerImpl.dumpSessions`, `DataTree.dumpEphemerals`.
+pub(super) fn dump(shared: &Shared, engine: &Engine, tree: &Tree) -> String {
+    let sessions = engine.replica().all_sessions();
+    let now = shared.clock.now();
+    let mut text = "SessionTracker dump:\n".to_owned();
+    let leads = engine.judges_sessions();
+    if let Some(local) = sessions.local() {
+        text.push_str("Local ");
+        session_sets(&mut text, local, now);
+        text.push_str(if leads { "Global " } else { "" });
+    }
+    if leads {
+        session_sets(&mut text, sessions.global(), now);
+    } else {
+        // Only the leader knows when they expire.
+        let all = sessions.global().all();
+        let _infallible = writeln!(text, "Global Sessions({}):", all.len());
+        for (id, timeout_ms) in all {
+            let _infallible = writeln!(text, "{id}\t{timeout_ms}ms");
         }
     }
     text.push_str("ephemeral nodes dump:\n");
@@ -355,145 +377,4 @@ pub(super) fn dump(shared: &Shared, replica: &Replica, tree: &Tree) -> String {
         }
     }
     text
-}
-
-/// Source: `MonitorCommand`, `ZooKeeperServer.dumpMonitorValues`.
-pub(super) fn mntr(shared: &Shared, engine: &Engine, tree: &Tree) -> String {
-    let replica = engine.replica();
-    let stats = &shared.stats;
-    let latency = stats.latency();
-    let (open, max) = descriptors();
-    let integer = |value: i64| value.to_string();
-    let count = |value: usize| value.to_string();
-    let values = [
-        ("version", version::built()),
-        ("server_state", shared.mode().to_owned()),
-        ("peer_state", shared.peer_state().to_owned()),
-        ("avg_latency", double(latency.average())),
-        ("max_latency", latency.max_ms.to_string()),
-        ("min_latency", latency.min_ms.to_string()),
-        ("packets_received", stats.received.load(Relaxed).to_string()),
-        ("packets_sent", stats.sent.load(Relaxed).to_string()),
-        ("num_alive_connections", count(shared.conns.len())),
-        (
-            "outstanding_requests",
-            integer(stats.in_process.load(Relaxed).max(0)),
-        ),
-        ("outstanding_changes", count(replica.outstanding_changes())),
-        ("znode_count", count(tree.node_count())),
-        ("watch_count", count(shared.watches.len())),
-        ("ephemerals_count", count(tree.ephemeral_count())),
-        (
-            "approximate_data_size",
-            integer(tree.approximate_data_size()),
-        ),
-        ("global_sessions", count(replica.sessions().len())),
-        ("local_sessions", "0".to_owned()),
-        ("open_file_descriptor_count", count(open)),
-        ("max_file_descriptor_count", count(max)),
-        (
-            "last_client_response_size",
-            integer(stats.last_response_size.load(Relaxed)),
-        ),
-        (
-            "max_client_response_size",
-            integer(stats.max_response_size.load(Relaxed)),
-        ),
-        (
-            "min_client_response_size",
-            integer(stats.min_response_size.load(Relaxed)),
-        ),
-        ("uptime", integer(shared.clock.mono_ms())),
-        (
-            "fsync_threshold_exceed_count",
-            stats.fsync_threshold_exceeded.load(Relaxed).to_string(),
-        ),
-        (
-            "auth_failed_count",
-            stats.auth_failed.load(Relaxed).to_string(),
-        ),
-        (
-            "digest_mismatches_count",
-            stats.digest_mismatches.load(Relaxed).to_string(),
-        ),
-        (
-            "connection_rejected",
-            stats.connections_rejected.load(Relaxed).to_string(),
-        ),
-        ("snap_count", stats.snapshots.load(Relaxed).to_string()),
-        (
-            "large_requests_rejected",
-            stats.large_requests_rejected.load(Relaxed).to_string(),
-        ),
-        (
-            "stale_sessions_expired",
-            stats.stale_sessions_expired.load(Relaxed).to_string(),
-        ),
-        ("throttled_ops", stats.throttled.load(Relaxed).to_string()),
-        ("connection_drop_probability", "0.0".to_owned()),
-        ("outstanding_tls_handshake", "0".to_owned()),
-        ("non_mtls_remote_conn_count", "0".to_owned()),
-        ("non_mtls_local_conn_count", "0".to_owned()),
-    ];
-    let mut text = String::new();
-    for (key, value) in values.into_iter().chain(ensemble_values(shared, engine)) {
-        let _infallible = writeln!(text, "zk_{key}\t{value}");
-    }
-    text
-}
-
-/// Source: `LeaderZooKeeperServer.dumpMonitorValues` and its siblings for learners.
-fn ensemble_values(shared: &Shared, engine: &Engine) -> Vec<(&'static str, String)> {
-    let Some(member) = engine.member() else {
-        return Vec::new();
-    };
-    let phase = member.phase();
-    let mut values = vec![(
-        "quorum_size",
-        member.configs().newest().voters().count().to_string(),
-    )];
-    if phase.leader == Some(member.me()) {
-        let learners: Vec<_> = member.learners().collect();
-        let followers = learners.iter().filter(|l| !l.observer);
-        let synced = |observer: bool| {
-            let count = learners
-                .iter()
-                .filter(|l| l.observer == observer && l.synced)
-                .count();
-            count.to_string()
-        };
-        let sizes = &shared.stats.proposal_sizes;
-        values.extend([
-            ("learners", learners.len().to_string()),
-            ("synced_followers", synced(false)),
-            ("synced_non_voting_followers", {
-                let voters = member.configs();
-                let count = followers
-                    .filter(|l| l.synced && !voters.is_voter(l.sid))
-                    .count();
-                count.to_string()
-            }),
-            ("synced_observers", synced(true)),
-            ("pending_syncs", "0".to_owned()),
-            ("leader_uptime", shared.phase_age_ms().to_string()),
-            ("last_proposal_size", sizes.last.load(Relaxed).to_string()),
-            ("max_proposal_size", sizes.max.load(Relaxed).to_string()),
-            ("min_proposal_size", sizes.min.load(Relaxed).to_string()),
-        ]);
-    }
-    values
-}
-
-/// Open file descriptors of this process, and how many it may have.
-fn descriptors() -> (usize, usize) {
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let max = limits.lines().find_map(|line| {
-        line.strip_prefix("Max open files")?
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
-    });
-    (open, max.unwrap_or(usize::MAX))
 }

@@ -10,6 +10,8 @@ use menagerie_core::zab::packet::Packet;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use super::snapshot_stream::Outgoing;
+
 /// Bytes that may wait for a slow learner.
 const QUEUE_MAX: usize = 512 << 20;
 
@@ -19,7 +21,16 @@ pub(super) enum Part {
     /// Packets.
     Bytes(Vec<u8>),
     /// The tree.
-    Snapshot,
+    Snapshot(Box<Outgoing>),
+}
+
+/// How packets get out.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Whoever adds them may send them.
+    Socket(Arc<OwnedWriteHalf>),
+    /// Only the link's task does, which encrypts them.
+    Task,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +40,7 @@ struct Queue {
     sent: usize,
     bytes: usize,
     /// Where it goes, once the link's task runs.
-    socket: Option<Arc<OwnedWriteHalf>>,
+    way: Option<Way>,
     /// Whether the link's task has taken something that is not sent yet.
     busy: bool,
     /// Why the link ends.
@@ -48,7 +59,7 @@ impl Link {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, packet: &Packet) {
+    fn push(&self, packet: &Packet, snapshot: &impl Fn() -> Outgoing) {
         let mut queue = self.lock();
         if queue.closed.is_some() {
             return;
@@ -65,7 +76,8 @@ impl Link {
         queue.bytes += bytes.len() - before;
         queue.parts.push_back(Part::Bytes(bytes));
         if matches!(packet, Packet::Snap(_)) {
-            queue.parts.push_back(Part::Snapshot);
+            let outgoing = Box::new(snapshot());
+            queue.parts.push_back(Part::Snapshot(outgoing));
         }
         if queue.bytes > QUEUE_MAX {
             queue.closed = Some("it takes packets too slowly".to_owned());
@@ -78,8 +90,8 @@ impl Link {
     }
 
     /// The link's task runs.
-    pub(super) fn attach(&self, socket: Arc<OwnedWriteHalf>) {
-        self.lock().socket = Some(socket);
+    pub(super) fn attach(&self, way: Way) {
+        self.lock().way = Some(way);
     }
 
     /// Sends what the socket takes at once, without the detour over the link's task; that one is
@@ -87,8 +99,13 @@ impl Link {
     fn flush(&self) {
         let mut queue = self.lock();
         let queue = &mut *queue;
-        let Some(socket) = queue.socket.as_ref().filter(|_| !queue.busy) else {
-            return;
+        let socket = match queue.way.as_ref().filter(|_| !queue.busy) {
+            Some(Way::Socket(socket)) => socket,
+            Some(Way::Task) => {
+                self.wake.notify_one();
+                return;
+            }
+            None => return,
         };
         while let Some(Part::Bytes(bytes)) = queue.parts.front() {
             let rest = bytes.get(queue.sent..).unwrap_or_default();
@@ -155,8 +172,13 @@ impl Links {
         self.lock().remove(&id);
     }
 
-    /// Adds packets and wakes those who send them.
-    pub(crate) fn send(&self, packets: &mut Vec<(LinkId, Packet)>) {
+    /// Adds packets and wakes those who send them. `snapshot` takes the tree for learners that need
+    /// it all.
+    pub(crate) fn send(
+        &self,
+        packets: &mut Vec<(LinkId, Packet)>,
+        snapshot: impl Fn() -> Outgoing,
+    ) {
         if packets.is_empty() {
             return;
         }
@@ -164,7 +186,7 @@ impl Links {
         let mut woken: Vec<(LinkId, &Arc<Link>)> = Vec::new();
         for (id, packet) in packets.drain(..) {
             if let Some(link) = links.get(&id) {
-                link.push(&packet);
+                link.push(&packet, &snapshot);
                 if woken.iter().all(|(other, _)| *other != id) {
                     woken.push((id, link));
                 }

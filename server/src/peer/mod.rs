@@ -1,34 +1,41 @@
 //! Owns the connections to other members: votes over the election port, leader and learners over
-//! the quorum port. May use `shared` and the inbox. Must not decide anything: what comes becomes
+//! the quorum port, followers and their observers over the port of observer masters. May use `shared` and the inbox. Must not decide anything: what comes becomes
 //! events, what the core sends goes out.
 
+mod book;
 mod dial;
+mod doubts;
+mod halves;
 pub(crate) mod links;
 mod log_reader;
+mod oracle;
 mod quorum_port;
+mod secure;
 pub(crate) mod snapshot_stream;
 mod votes;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use menagerie_core::effect::Port;
 use menagerie_core::event::Event;
 use menagerie_core::ids::{LinkId, Sid, Zxid};
+use menagerie_core::quorum::Configs;
 use menagerie_core::tree::Tree;
 use menagerie_core::zab::packet::Packet;
 use menagerie_wire::election::Notification;
-use menagerie_wire::text::cfg::{Members, ServerAddress};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::client::listener::bind;
-use crate::config::addresses_to_bind;
+use crate::config::{Ensemble, addresses_to_bind};
 use crate::shared::Shared;
+use book::AddressBook;
 use links::Links;
 use votes::Votes;
 
@@ -51,11 +58,11 @@ const BACKLOG_MAX: usize = 64 << 20;
 pub(crate) struct Peers {
     shared: Arc<Shared>,
     runtime: Handle,
-    me: Sid,
-    members: Members,
+    book: Arc<AddressBook>,
     votes: Arc<Votes>,
     pub(crate) links: Links,
     leading: watch::Sender<bool>,
+    hosting: watch::Sender<bool>,
     parked: Mutex<BTreeMap<LinkId, Received>>,
     backlog: AtomicUsize,
     stop: watch::Receiver<bool>,
@@ -69,26 +76,37 @@ impl Peers {
     pub(crate) fn start(
         shared: &Arc<Shared>,
         runtime: &Handle,
-        me: i64,
-        members: Members,
+        ensemble: &Ensemble,
         stop: watch::Receiver<bool>,
     ) -> Result<Arc<Self>, (String, io::Error)> {
-        let me = Sid(me);
+        let me = Sid(ensemble.me);
         let (leading, leads) = watch::channel(false);
-        let votes = Votes::start(shared, runtime, me, &members, stop.clone())?;
+        let (hosting, hosts) = watch::channel(false);
+        let book = Arc::new(AddressBook::new(me, &ensemble.members));
+        if let Some(configs) = shared.configs() {
+            book.update(&configs);
+        }
+        let votes = Votes::start(shared, runtime, me, &book, stop.clone())?;
         let peers = Arc::new(Self {
             shared: Arc::clone(shared),
             runtime: runtime.clone(),
-            me,
-            members,
+            book,
             votes,
             links: Links::default(),
             leading,
+            hosting,
             parked: Mutex::default(),
             backlog: AtomicUsize::new(0),
             stop,
         });
-        runtime.spawn(quorum_port::run(Arc::clone(&peers), leads));
+        runtime.spawn(quorum_port::run(Arc::clone(&peers), Port::Quorum, leads));
+        if shared.config.quorum.observer_master_port().is_some() {
+            let port = Port::ObserverMaster;
+            runtime.spawn(quorum_port::run(Arc::clone(&peers), port, hosts));
+        }
+        if let Some(path) = shared.config.quorum.oracle_path.clone() {
+            runtime.spawn(oracle::watch(Arc::clone(&peers), path));
+        }
         Ok(peers)
     }
 
@@ -103,9 +121,18 @@ impl Peers {
             .send_if_modified(|now| std::mem::replace(now, leads) != leads);
     }
 
-    /// Looks for the leader's quorum port; an event tells how that ends.
-    pub(crate) fn connect(self: &Arc<Self>, leader: Sid) {
-        self.runtime.spawn(dial::run(Arc::clone(self), leader));
+    /// Accepts observers, or no longer; the setting decides whether there is a port for them.
+    pub(crate) fn host(&self, hosts: bool) {
+        self.hosting
+            .send_if_modified(|now| std::mem::replace(now, hosts) != hosts);
+    }
+
+    /// Looks for a port of a leader, or of a follower that serves observers, after a pause; an event
+    /// tells how that ends.
+    pub(crate) fn connect(self: &Arc<Self>, to: Sid, port: Port, delay_ms: i64) {
+        let pause = Duration::from_millis(u64::try_from(delay_ms).unwrap_or_default());
+        self.runtime
+            .spawn(dial::run(Arc::clone(self), to, port, pause));
     }
 
     fn parked(&self) -> MutexGuard<'_, BTreeMap<LinkId, Received>> {
@@ -141,9 +168,12 @@ impl Peers {
         });
     }
 
-    fn addresses(&self, sid: Sid) -> &[ServerAddress] {
-        let spec = self.members.servers.get(&sid.0);
-        spec.map_or(&[], |spec| &spec.addresses)
+    /// Another configuration is in force or on its way.
+    pub(crate) fn reconfigured(&self, configs: &Configs) {
+        if let Some(client) = self.book.update(configs) {
+            self.shared.client_address.send_replace(Some(client));
+        }
+        self.votes.reconfigured();
     }
 
     /// Hands packets to the core; waits while it has too many.
@@ -177,23 +207,75 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
-/// Where to listen for other members.
-fn listen_on(shared: &Shared, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let host = if host.is_empty() { "localhost" } else { host };
-    addresses_to_bind(
-        (!shared.config.quorum.listen_on_all_ips).then_some(host),
-        port,
-    )
+/// Why a port for other members is not open.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+struct NotOpen {
+    error: io::Error,
+    /// The name in this server's line does not stand for an address of this machine, and may do so
+    /// in a moment: a name server learns where a container runs only after its start.
+    late: bool,
 }
 
-/// Opens a port for other members at the first address that can be had.
-fn open(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+/// Opens a port for other members at the first address of `host` that can be had.
+fn open(shared: &Shared, host: &str, port: u16) -> Result<TcpListener, NotOpen> {
+    let host = if host.is_empty() { "localhost" } else { host };
+    let everywhere = shared.config.quorum.listen_on_all_ips;
+    let by_name = !everywhere && !is_literal(host);
+    let late = |error: io::Error, late| NotOpen {
+        error,
+        late: by_name && late,
+    };
+    let addresses =
+        addresses_to_bind((!everywhere).then_some(host), port).map_err(|e| late(e, true))?;
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match bind(*address, BACKLOG) {
+        match bind(address, BACKLOG) {
             Ok(listener) => return Ok(listener),
             Err(error) => failure = error,
         }
     }
-    Err(failure)
+    let elsewhere = failure.kind() == io::ErrorKind::AddrNotAvailable;
+    Err(late(failure, elsewhere))
+}
+
+/// The same from a task, which a slow name server does not hold up.
+async fn open_aside(shared: &Arc<Shared>, host: &str, port: u16) -> Result<TcpListener, NotOpen> {
+    if is_literal(host) {
+        return open(shared, host, port);
+    }
+    let (shared, host) = (Arc::clone(shared), host.to_owned());
+    let opening = tokio::task::spawn_blocking(move || open(&shared, &host, port));
+    opening.await.unwrap_or_else(|error| {
+        let error = io::Error::other(error);
+        Err(NotOpen { error, late: false })
+    })
+}
+
+/// Whether a host is an address, which needs no name server.
+fn is_literal(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    bare.unwrap_or(host).parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_literal;
+
+    #[test]
+    fn names_take_a_name_server_and_addresses_do_not() {
+        for address in ["10.0.0.1", "::1", "[fe80::1]", "0.0.0.0"] {
+            assert!(is_literal(address), "{address}");
+        }
+        for name in [
+            "zoo1",
+            "zoo-0.zoo-headless",
+            "",
+            "localhost",
+            "[zoo1]",
+            "10.0.0",
+        ] {
+            assert!(!is_literal(name), "{name}");
+        }
+    }
 }

@@ -9,10 +9,13 @@ use menagerie_core::effect::{Deliver, Fired, Reply};
 use menagerie_core::ids::{ConnId, Cxid, SessionId, Zxid};
 use menagerie_core::processor::reply;
 use menagerie_wire::data::perms;
-use menagerie_wire::op::ErrorCode;
+use menagerie_wire::op::{ErrorCode, EventType};
 
+use crate::audit::Asked;
+use crate::client::noting::note_write;
 use crate::client::outbox::Outgoing;
 use crate::client::registry::Conn;
+use crate::metrics::Notes;
 use crate::shared::Shared;
 
 /// The connections that got something in this batch.
@@ -20,6 +23,8 @@ pub(crate) struct Delivery<'a> {
     shared: &'a Shared,
     touched: Vec<Arc<Conn>>,
     event: Vec<u8>,
+    /// What was written, on its way to where that is told.
+    written: Notes,
 }
 
 impl<'a> Delivery<'a> {
@@ -28,6 +33,7 @@ impl<'a> Delivery<'a> {
             shared,
             touched: Vec::new(),
             event: Vec::new(),
+            written: Notes::default(),
         }
     }
 
@@ -36,6 +42,11 @@ impl<'a> Delivery<'a> {
         for conn in self.touched.drain(..) {
             conn.outbox.wake();
         }
+    }
+
+    /// Adds up what was written.
+    pub(crate) fn flush_notes(&mut self) {
+        self.written.flush();
     }
 
     /// Adds to a connection's outbox, if the connection is still there.
@@ -49,7 +60,14 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Answers a request for an existing session.
+    /// What the audit log has to know of the connection's oldest request, which is done now.
+    pub(crate) fn take_asked(&self, id: ConnId) -> Option<Asked> {
+        self.shared.audit.as_ref()?;
+        let slots = self.shared.conns.slots();
+        slots.get(id)?.asked().pop_front().flatten()
+    }
+
+    /// Answers a request for an existing session, or for one that only this server knows.
     pub(crate) fn resumed(&mut self, conn: ConnId, session: SessionId, timeout_ms: Option<i32>) {
         if let Some(timeout_ms) = timeout_ms {
             self.established(conn, session, timeout_ms);
@@ -69,6 +87,9 @@ impl<'a> Delivery<'a> {
 
 impl Deliver for Delivery<'_> {
     fn reply(&mut self, reply: &Reply<'_>) {
+        if let (Some(audit), Some(asked)) = (&self.shared.audit, self.take_asked(reply.conn)) {
+            audit.replied(&asked, reply);
+        }
         self.push(reply.conn, |out| {
             reply::reply(&mut out.bytes, reply);
             out.packets += 1;
@@ -77,6 +98,7 @@ impl Deliver for Delivery<'_> {
     }
 
     fn read(&mut self, conn: ConnId, _: Cxid, write: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.take_asked(conn);
         self.push(conn, |out| {
             write(&mut out.bytes);
             out.packets += 1;
@@ -86,6 +108,16 @@ impl Deliver for Delivery<'_> {
 
     /// An event goes only to who may read the node. Source: `NIOServerCnxn.process`.
     fn fired(&mut self, fired: &Fired<'_>) {
+        let metrics = &self.shared.stats.metrics;
+        let count = match fired.event {
+            EventType::NodeCreated => &metrics.node_created_watch_count,
+            EventType::NodeDeleted => &metrics.node_deleted_watch_count,
+            EventType::NodeDataChanged => &metrics.node_changed_watch_count,
+            EventType::NodeChildrenChanged => &metrics.node_children_watch_count,
+        };
+        if !fired.conns.is_empty() {
+            count.add(fired.conns.len() as u64);
+        }
         self.event.clear();
         reply::event(&mut self.event, fired.event, fired.path, fired.zxid.0);
         let event = std::mem::take(&mut self.event);
@@ -113,6 +145,7 @@ impl Deliver for Delivery<'_> {
         zxid: Zxid,
     ) {
         if let Some((conn, cxid)) = requester {
+            self.take_asked(conn);
             self.push(conn, |out| {
                 reply::header_only(&mut out.bytes, cxid.0, zxid.0, ErrorCode::Ok);
                 out.packets += 1;
@@ -134,6 +167,16 @@ impl Deliver for Delivery<'_> {
                 .fetch_add(1, Relaxed);
             tracing::info!(%session, "session expired");
         }
+    }
+
+    fn ephemeral_gone(&mut self, session: SessionId, path: &str, existed: bool) {
+        if let Some(audit) = &self.shared.audit {
+            audit.ephemeral_gone(session.0, path, existed);
+        }
+    }
+
+    fn wrote(&mut self, path: &str, bytes: usize) {
+        note_write(&self.shared.stats.metrics, &mut self.written, path, bytes);
     }
 
     /// Source: `FinalRequestProcessor.processRequest`, case `SessionMovedException`.

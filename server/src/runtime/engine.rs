@@ -78,6 +78,11 @@ impl Engine {
         }
     }
 
+    /// Whether it knows when the ensemble's sessions expire: alone, or as the leader.
+    pub(crate) fn judges_sessions(&self) -> bool {
+        self.member().is_none_or(Member::is_established)
+    }
+
     /// Whether everything that was begun is done.
     pub(crate) fn is_idle(&self) -> bool {
         match self {

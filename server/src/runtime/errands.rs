@@ -1,38 +1,38 @@
 //! Owns what a member writes besides its log: epochs, the cut that a leader asks for, a leader's
 //! snapshot. Each is durable when it returns, and a crash within leaves a state to go on from.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 
-use menagerie_core::event::{EpochKind, Event};
-use menagerie_core::ids::{SessionId, Zxid};
+use menagerie_core::event::Event;
+use menagerie_core::ids::Zxid;
 use menagerie_core::tree::Tree;
+use menagerie_database::Cut;
 use menagerie_storage::StorageError;
-use menagerie_storage::epoch::{self, ACCEPTED_EPOCH, CURRENT_EPOCH};
-use menagerie_storage::txnlog::{TxnLog, recover};
+use menagerie_storage::txnlog::TxnLog;
 
-use super::load;
 use super::log_thread::Errand;
 use super::snapshots;
 use crate::shared::Shared;
 
-/// Does it; the event that tells the core.
+/// Does it; the event that tells the core, if it waits for one.
 pub(super) fn run(
     shared: &Shared,
     log: &mut TxnLog,
     errand: Errand,
-) -> Result<Event, StorageError> {
+) -> Result<Option<Event>, StorageError> {
     match errand {
+        Errand::RegainVote => {
+            menagerie_database::set_blank(&shared.dirs, false)?;
+            shared.blank.store(false, Relaxed);
+            Ok(None)
+        }
         Errand::Epoch(kind, epoch) => {
-            let name = match kind {
-                EpochKind::Accepted => ACCEPTED_EPOCH,
-                EpochKind::Current => CURRENT_EPOCH,
-            };
-            epoch::write(&shared.dirs.data, name, epoch)?;
-            Ok(Event::EpochDurable { kind, epoch })
+            menagerie_database::save_epoch(&shared.dirs, kind, epoch)?;
+            Ok(Some(Event::EpochDurable { kind, epoch }))
         }
         Errand::Truncate { zxid, reload } => {
             log.roll()?;
-            truncate(shared, zxid, reload)
+            truncate(shared, zxid, reload).map(Some)
         }
         Errand::Install {
             zxid,
@@ -40,40 +40,32 @@ pub(super) fn run(
             sessions,
         } => {
             log.roll()?;
-            install(shared, zxid, *tree, &sessions)?;
-            Ok(Event::SnapshotInstalled { zxid, sessions })
+            let mut tree = *tree;
+            shared.set_config_node(&mut tree);
+            let options = snapshots::options(&shared.config);
+            menagerie_database::replace(&shared.dirs, &tree, &sessions, &options)?;
+            replace_tree(shared, tree);
+            Ok(Some(Event::SnapshotInstalled { zxid, sessions }))
         }
     }
 }
 
-/// Nothing is touched unless it is certain that the tree can be read again afterwards.
 fn truncate(shared: &Shared, zxid: Zxid, reload: bool) -> Result<Event, StorageError> {
     let dirs = &shared.dirs;
-    let failed = |reason: String| Event::TruncateFailed { zxid, reason };
-    let all = dirs.snapshots()?;
-    if !all.iter().any(|(at, _)| *at <= zxid.0) {
-        return Ok(failed("every snapshot is newer".to_owned()));
+    if let Cut::Impossible(reason) = menagerie_database::cut(dirs, zxid)? {
+        return Ok(Event::TruncateFailed { zxid, reason });
     }
-    if !recover::holds(dirs, zxid.0)? {
-        return Ok(failed("the log does not hold that transaction".to_owned()));
-    }
-    for (at, path) in all {
-        if at > zxid.0 {
-            recover::remove_file(dirs, &path)?;
-        }
-    }
-    recover::truncate(dirs, zxid.0)?;
     if !reload {
         return Ok(Event::Truncated {
             zxid,
             reloaded: None,
         });
     }
-    match load::restore(&shared.config, dirs, shared.hash_seed, 0) {
+    let options = shared.config.load_options(shared.hash_seed, 0);
+    match menagerie_database::restore(dirs, &options) {
         Ok(restored) => {
             replace_tree(shared, restored.tree);
-            let sessions: BTreeMap<SessionId, i32> = restored.sessions;
-            let reloaded = Some(sessions.into_iter().collect());
+            let reloaded = Some(restored.sessions.into_iter().collect());
             Ok(Event::Truncated { zxid, reloaded })
         }
         Err(error) => Err(StorageError::Unusable {
@@ -81,29 +73,6 @@ fn truncate(shared: &Shared, zxid: Zxid, reload: bool) -> Result<Event, StorageE
             reason: error.to_string(),
         }),
     }
-}
-
-/// What is in the log behind the snapshot goes first: it is not the leader's. What is before it may
-/// not be either, and goes when the snapshot is safe.
-fn install(
-    shared: &Shared,
-    zxid: Zxid,
-    tree: Tree,
-    sessions: &[(SessionId, i32)],
-) -> Result<(), StorageError> {
-    let dirs = &shared.dirs;
-    recover::remove_behind(dirs, zxid.0)?;
-    replace_tree(shared, tree);
-    snapshots::save(shared, dirs, sessions, false)?;
-    for (_, path) in dirs.logs()? {
-        recover::remove_file(dirs, &path)?;
-    }
-    for (at, path) in dirs.snapshots()? {
-        if at != zxid.0 {
-            recover::remove_file(dirs, &path)?;
-        }
-    }
-    Ok(())
 }
 
 fn replace_tree(shared: &Shared, mut tree: Tree) {

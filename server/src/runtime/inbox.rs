@@ -5,12 +5,25 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use menagerie_core::event::Event;
+use menagerie_core::ids::{SessionId, Zxid};
 use menagerie_core::tree::Tree;
+use tokio::sync::oneshot;
 
 use super::engine::Engine;
 
-/// A look at the core's state, for four-letter words.
+/// A look at the core's state.
 pub(crate) type Inspection = Box<dyn FnOnce(&Engine, &Tree) + Send>;
+
+/// Who asked for a snapshot is told its zxid, or why there is none.
+pub(crate) type SnapshotAsk = oneshot::Sender<Result<Zxid, String>>;
+
+/// A tree that an operator wants back.
+pub(crate) struct Restore {
+    pub(crate) tree: Box<Tree>,
+    pub(crate) sessions: Vec<(SessionId, i32)>,
+    /// Is told at which zxid it is served, or why it is not.
+    pub(crate) tell: oneshot::Sender<Result<Zxid, String>>,
+}
 
 /// What the core thread takes at once.
 #[derive(Default)]
@@ -21,6 +34,10 @@ pub(crate) struct Batch {
     pub(crate) requests: Vec<Event>,
     /// Questions about the core's state.
     pub(crate) inspections: Vec<Inspection>,
+    /// Snapshots that operators want.
+    pub(crate) snapshots: Vec<SnapshotAsk>,
+    /// Trees that are to take the place of the one that there is.
+    pub(crate) restores: Vec<Restore>,
     /// Stop when everything before is done.
     pub(crate) stop: bool,
 }
@@ -30,6 +47,8 @@ impl Batch {
         self.urgent.is_empty()
             && self.requests.is_empty()
             && self.inspections.is_empty()
+            && self.snapshots.is_empty()
+            && self.restores.is_empty()
             && !self.stop
     }
 }
@@ -93,9 +112,41 @@ impl Inbox {
         }
     }
 
-    /// Asks for a look at the core's state.
-    pub(crate) fn inspect(&self, inspection: Inspection) {
-        self.put(|batch| batch.inspections.push(inspection));
+    /// Asks for a look at the core's state. None when the server is ending: then nobody answers.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine, &Tree) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (send, receive) = oneshot::channel();
+        let inspection = move |engine: &Engine, tree: &Tree| {
+            let _asker_gone = send.send(question(engine, tree));
+        };
+        self.put(|batch| batch.inspections.push(Box::new(inspection)));
+        receive.await.ok()
+    }
+
+    /// Asks for a snapshot of the tree as it is now, or a little later. None when the server is
+    /// ending.
+    pub(crate) async fn snapshot(&self) -> Option<Result<Zxid, String>> {
+        let (send, receive) = oneshot::channel();
+        self.put(|batch| batch.snapshots.push(send));
+        receive.await.ok()
+    }
+
+    /// Puts a tree in the place of the one that there is. None when the server is ending.
+    pub(crate) async fn restore(
+        &self,
+        tree: Box<Tree>,
+        sessions: Vec<(SessionId, i32)>,
+    ) -> Option<Result<Zxid, String>> {
+        let (tell, receive) = oneshot::channel();
+        let restore = Restore {
+            tree,
+            sessions,
+            tell,
+        };
+        self.put(|batch| batch.restores.push(restore));
+        receive.await.ok()
     }
 
     /// Asks the core thread to end when all before is done.

@@ -18,7 +18,10 @@ use menagerie_storage::StorageError;
 use menagerie_storage::txnlog::TxnLog;
 
 use super::errands;
+use super::oldest::Oldest;
+use crate::metrics::ms;
 use crate::shared::Shared;
+use crate::traces;
 
 /// Work for the log, in order.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ enum Task {
 /// What a member of an ensemble has to write besides its log, in its place among the entries.
 #[derive(Debug)]
 pub(crate) enum Errand {
+    /// Note that the database is no longer a lost one.
+    RegainVote,
     /// An epoch.
     Epoch(EpochKind, i64),
     /// Cut the log; with `reload`, read the tree anew.
@@ -194,6 +199,9 @@ pub(crate) struct LogWriter {
     log: TxnLog,
     /// How long the last sync took; as long as can be before the first.
     last_sync: Duration,
+    /// Entries since then.
+    unsynced: u64,
+    oldest: Oldest,
     /// Told once: the server must not go on.
     on_failure: Option<Box<dyn FnOnce(StorageError) + Send>>,
 }
@@ -209,6 +217,8 @@ impl LogWriter {
             shared,
             log,
             last_sync: Duration::MAX,
+            unsynced: 0,
+            oldest: Oldest::default(),
             on_failure: Some(Box::new(on_failure)),
         }
     }
@@ -222,6 +232,8 @@ impl LogWriter {
                 Task::Append(batch) => {
                     for (zxid, entry) in batch.entries() {
                         self.log.append(zxid.0, entry)?;
+                        self.unsynced += 1;
+                        self.oldest.note(entry);
                         durable = Some(zxid);
                         synced = false;
                     }
@@ -240,7 +252,9 @@ impl LogWriter {
                     if let Some(zxid) = durable.take() {
                         self.shared.inbox.urgent(Event::LogDurable { zxid });
                     }
-                    self.shared.inbox.urgent(event);
+                    if let Some(event) = event {
+                        self.shared.inbox.urgent(event);
+                    }
                 }
             }
         }
@@ -253,20 +267,32 @@ impl LogWriter {
     fn sync(&mut self) -> Result<(), StorageError> {
         let stats = self.log.commit()?;
         self.last_sync = stats.synced_in;
-        let limit_ms = self.shared.config.fsync_warning_threshold_ms;
+        let limit_ms = self.shared.live.load().fsync_warning_threshold_ms;
+        let metrics = &self.shared.stats.metrics;
+        metrics.fsynctime.add(ms(stats.synced_in));
+        let entries = std::mem::take(&mut self.unsynced);
+        metrics.sync_processor_batch_size.add(entries);
+        traces::sync(stats.synced_in, entries, stats.bytes);
         let took_ms = i64::try_from(stats.synced_in.as_millis()).unwrap_or(i64::MAX);
         if took_ms > limit_ms {
             self.shared
                 .stats
                 .fsync_threshold_exceeded
                 .fetch_add(1, Ordering::Relaxed);
+            let (session, zxid, path) = self.oldest.told().unwrap_or_default();
+            let session = SessionId(session);
+            let zxid = format_args!("0x{zxid:x}");
             tracing::warn!(
                 took_ms,
                 limit_ms,
                 bytes = stats.bytes,
+                %session,
+                zxid,
+                path,
                 "syncing the transaction log took long; this delays every write"
             );
         }
+        self.oldest.forget();
         Ok(())
     }
 }

@@ -2,20 +2,23 @@
 //! shared guard of at most half a millisecond, and the file is written between the guards.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use menagerie_core::acl::acl_to_wire;
 use menagerie_core::event::Event;
-use menagerie_core::ids::SessionId;
+use menagerie_core::ids::Zxid;
 use menagerie_core::replica::Replica;
-use menagerie_core::tree::{SnapshotCursor, Tree};
-use menagerie_storage::snapshot::write::SnapshotWriter;
+use menagerie_core::tree::Tree;
+use menagerie_database::{SaveOptions, Saving, Walk};
 use menagerie_storage::{DataDirs, StorageError};
-use menagerie_wire::data::Acl;
-use menagerie_wire::txn::DIGEST_VERSION;
 
+use super::inbox::SnapshotAsk;
+use crate::config::Config;
+use crate::metrics::ms;
 use crate::shared::Shared;
 
 /// Bytes of nodes that one guard may cover.
@@ -32,45 +35,75 @@ const NODES_PER_LOOK: usize = 32;
 pub(crate) struct SnapshotWorker {
     dirs: DataDirs,
     running: Option<JoinHandle<()>>,
+    /// Whether the one that was started last is at its end.
+    done: Arc<AtomicBool>,
+    /// Who is told of the next one.
+    asked: Vec<SnapshotAsk>,
 }
 
 impl SnapshotWorker {
-    pub(crate) const fn new(dirs: DataDirs) -> Self {
+    pub(crate) fn new(dirs: DataDirs) -> Self {
         Self {
             dirs,
             running: None,
+            done: Arc::new(AtomicBool::new(true)),
+            asked: Vec::new(),
         }
     }
 
-    /// Starts a snapshot of the tree as it is now.
+    /// Notes who wants to know of the next snapshot.
+    pub(crate) fn ask(&mut self, asked: &mut Vec<SnapshotAsk>) {
+        self.asked.append(asked);
+    }
+
+    /// Whether one is wanted and none is under way: a snapshot that began before somebody asked may
+    /// lack what was written before.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.asked.is_empty() && self.done.load(Acquire)
+    }
+
+    /// Starts a snapshot of the tree as it is now. Only the core thread may call it: nothing must be
+    /// applied between the look at the sessions and the one at the tree, as a session created in
+    /// between would be in neither the snapshot nor the log behind it.
     pub(crate) fn start(&mut self, shared: &Arc<Shared>, replica: &Replica) {
         self.join();
-        let sessions = replica.sessions().all();
+        let walk = Walk::new(&shared.read_tree(), &replica.sessions().all());
         let dirs = self.dirs.clone();
         let for_thread = Arc::clone(shared);
+        let asked = std::mem::take(&mut self.asked);
+        let done = Arc::clone(&self.done);
+        done.store(false, Release);
         let started = std::thread::Builder::new()
             .name("snapshot".to_owned())
             .spawn(move || {
                 let shared = for_thread;
                 let begun = Instant::now();
-                match save(&shared, &dirs, &sessions, true) {
+                let saved = save(&shared, &dirs, walk);
+                match &saved {
                     Ok(zxid) => {
-                        shared.stats.snapshots.fetch_add(1, Relaxed);
+                        let took_ms = ms(begun.elapsed());
+                        shared.stats.metrics.snapshottime.add(took_ms);
                         tracing::info!(
-                            zxid = format_args!("0x{zxid:x}"),
-                            took_ms = begun.elapsed().as_millis(),
+                            %zxid,
+                            took_ms,
                             "snapshot taken"
                         );
                     }
                     // The log still has everything; the next one may succeed.
                     Err(error) => tracing::error!(%error, "snapshot failed"),
                 }
+                for asker in asked {
+                    let told = saved.as_ref().map_err(ToString::to_string);
+                    let _asker_gone = asker.send(told.copied());
+                }
+                done.store(true, Release);
                 shared.inbox.urgent(Event::SnapshotDone);
             });
         match started {
             Ok(handle) => self.running = Some(handle),
             Err(error) => {
                 tracing::error!(%error, "cannot start the snapshot thread");
+                self.done.store(true, Release);
                 shared.inbox.urgent(Event::SnapshotDone);
             }
         }
@@ -84,88 +117,44 @@ impl SnapshotWorker {
     }
 }
 
-/// The tree on its way out, slice by slice, each copied under a guard of its own.
-pub(crate) struct Walk {
-    cursor: SnapshotCursor,
-    start: Vec<u8>,
+/// Takes the next nodes of a walk, as many as one guard may cover; false behind the last.
+pub(crate) fn next_slice(walk: &mut Walk, tree: &Tree, bytes: &mut Vec<u8>) -> bool {
+    walk.next(tree, bytes, one_guard())
 }
 
-impl Walk {
-    /// A walk over the tree as it is now, and becomes until it ends.
-    pub(crate) fn new(shared: &Shared, sessions: &[(SessionId, i32)]) -> Self {
-        let tree = shared.read_tree();
-        let cursor = SnapshotCursor::new(&tree);
-        let acls: Vec<(i64, Vec<Acl<'static>>)> = tree
-            .snapshot_acls()
-            .map(|(id, list)| (id, acl_to_wire(list).into_iter().map(owned_acl).collect()))
-            .collect();
-        drop(tree);
-        let sessions = sessions.iter().map(|(id, timeout)| (id.0, *timeout));
-        let mut start = Vec::with_capacity(SLICE_BYTES * 2);
-        SnapshotWriter::encode_start(&mut start, sessions, acls.iter());
-        Self { cursor, start }
-    }
-
-    /// What comes before the nodes.
-    pub(crate) fn start(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.start)
-    }
-
-    /// Appends the next nodes; false behind the last.
-    pub(crate) fn next(&mut self, tree: &Tree, bytes: &mut Vec<u8>) -> bool {
-        let end = Instant::now() + SLICE_TIME;
-        let mut nodes = 0;
-        self.cursor.advance(tree, |node| {
-            SnapshotWriter::encode_node(bytes, node.path, node.data, node.acl_id, node.stat);
-            nodes += 1;
-            bytes.len() < SLICE_BYTES && (nodes % NODES_PER_LOOK != 0 || Instant::now() < end)
-        })
+/// Whether the guard may be held for another node.
+fn one_guard() -> impl FnMut(&[u8]) -> bool {
+    let end = Instant::now() + SLICE_TIME;
+    let mut nodes = 0;
+    move |bytes| {
+        nodes += 1;
+        bytes.len() < SLICE_BYTES && (nodes % NODES_PER_LOOK != 0 || Instant::now() < end)
     }
 }
 
-/// Writes a snapshot and returns the zxid that names it.
-pub(crate) fn save(
-    shared: &Shared,
-    dirs: &DataDirs,
-    sessions: &[(SessionId, i32)],
-    live: bool,
-) -> Result<i64, StorageError> {
-    let mut walk = Walk::new(shared, sessions);
-    let zxid = walk.cursor.start_zxid();
-    let compression = shared.config.snapshot_compression;
-    let mut writer = SnapshotWriter::create(dirs, zxid, compression)?;
-    let mut slice = walk.start();
-    writer.write(&slice)?;
-    slice.clear();
+/// How this server writes snapshots.
+pub(crate) const fn options(config: &Config) -> SaveOptions {
+    SaveOptions {
+        compression: config.snapshot_compression,
+        digest: config.digest_enabled,
+        last_zxid: config.serialize_last_processed_zxid,
+    }
+}
+
+/// Writes a snapshot of the tree that is served meanwhile, and returns the zxid that names it.
+fn save(shared: &Shared, dirs: &DataDirs, walk: Walk) -> Result<Zxid, StorageError> {
+    let options = options(&shared.config);
+    let mut saving = Saving::new(dirs, walk, &options)?;
     loop {
-        let more = walk.next(&shared.read_tree(), &mut slice);
-        writer.write(&slice)?;
-        slice.clear();
+        let more = saving.take(&shared.read_tree(), one_guard());
+        saving.write()?;
         if !more {
             break;
         }
-        if live {
-            std::thread::sleep(SLICE_PAUSE);
-        }
+        std::thread::sleep(SLICE_PAUSE);
     }
     let tree = shared.read_tree();
-    let (last, digest) = (tree.last_zxid(), tree.digest());
+    let (last, digest) = (Zxid(tree.last_zxid()), tree.digest());
     drop(tree);
-    let digest = shared
-        .config
-        .digest_enabled
-        .then_some((last, DIGEST_VERSION, digest as i64));
-    let last = shared.config.serialize_last_processed_zxid.then_some(zxid);
-    writer.end(digest, last)?;
-    writer.finish(true)?;
-    Ok(zxid)
-}
-
-fn owned_acl(acl: Acl<'_>) -> Acl<'static> {
-    let id = acl.id;
-    Acl::new(
-        acl.perms,
-        id.scheme.unwrap_or_default().into_owned(),
-        id.id.unwrap_or_default().into_owned(),
-    )
+    saving.finish(last, digest)
 }

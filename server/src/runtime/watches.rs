@@ -94,6 +94,19 @@ impl ShardedWatches {
         }
     }
 
+    /// Paths that the connection watches, in any way.
+    #[must_use]
+    pub fn paths_of(&self, conn: ConnId) -> usize {
+        let shards = self.shards.iter();
+        shards.map(|shard| lock(shard).paths_of(conn)).sum()
+    }
+
+    /// Whether the connection watches `path`, in any way.
+    #[must_use]
+    pub fn is_watched(&self, path: &str, conn: ConnId) -> bool {
+        self.shard(path).is_watched(path, conn)
+    }
+
     /// Appends whom an event at `path` is for, in order and each once, but for those in
     /// `exclude`; removes their one-shot watches, `exclude`'s too. For data events these are also
     /// the recursive watchers of all ancestors. Source: `WatchManager.triggerWatch`.

@@ -67,6 +67,12 @@ impl DataDirs {
                     dirs.disk
                         .create_dir_all(dir)
                         .map_err(StorageError::io("create", dir))?;
+                    // Without its own name a directory's synced files are gone too.
+                    for above in dir.ancestors().skip(1).take(2) {
+                        // A name alone is in the directory that the server was started in.
+                        let here = above.as_os_str().is_empty();
+                        dirs.sync_dir(if here { Path::new(".") } else { above })?;
+                    }
                 }
                 Err(error) => return Err(StorageError::io("read", dir)(error)),
             }
@@ -221,6 +227,12 @@ pub struct DirLock {
 }
 
 impl DirLock {
+    /// Whether `dir` has ever been locked.
+    #[must_use]
+    pub fn is_there(dir: &Path) -> bool {
+        dir.join(LOCK).exists()
+    }
+
     /// Takes the lock of `dir`.
     ///
     /// # Errors

@@ -8,6 +8,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::planted::Planted;
+
 /// A place for files. Errors are the system's; callers add the path.
 pub trait Disk: Debug + Send + Sync {
     /// Makes an empty file, or empties one, for reading and writing.
@@ -46,6 +48,10 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// When the system cannot.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// The bug to have, if any: only a simulated disk asks for one.
+    fn planted(&self) -> Planted {
+        Planted::default()
+    }
 }
 
 /// What a file is opened for.

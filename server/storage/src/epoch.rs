@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::StorageError;
 use crate::disk::{Access, Disk, FileReader, StdDisk};
+use crate::replace;
 
 /// More than any number takes; a larger file was put there by mistake.
 const LEN_MAX: u64 = 256;
@@ -57,18 +58,7 @@ pub fn write(dir: &Path, name: &str, number: i64) -> Result<(), StorageError> {
 /// # Errors
 /// As [`write`].
 pub fn write_on(disk: &dyn Disk, dir: &Path, name: &str, number: i64) -> Result<(), StorageError> {
-    let path = dir.join(name);
-    let aside = dir.join(format!("{name}.tmp"));
-    let file = disk
-        .create(&aside)
-        .map_err(StorageError::io("create", &aside))?;
-    let text = number.to_string();
-    file.write_all_at(text.as_bytes(), 0)
-        .map_err(StorageError::io("write", &aside))?;
-    file.sync_data().map_err(StorageError::io("sync", &aside))?;
-    disk.rename(&aside, &path)
-        .map_err(StorageError::io("rename to", &path))?;
-    disk.sync_dir(dir).map_err(StorageError::io("sync", dir))
+    replace::write_on(disk, &dir.join(name), number.to_string().as_bytes())
 }
 
 #[cfg(test)]

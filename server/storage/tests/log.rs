@@ -153,6 +153,64 @@ fn damage_before_whole_entries_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_last_entry_is_not_taken_for_its_torn_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let dirs = dirs(&dir);
+    let path = write(&dirs, 1..=3, LogOptions::default());
+    let whole = fs::read(&path).unwrap();
+    let (last, end) = (
+        used(&path).len() - 13 - entry(3, 3).len(),
+        used(&path).len(),
+    );
+    for at in last..end {
+        for bit in 0..8 {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, &bytes).unwrap();
+            let error = recover::inspect(&dirs).unwrap_err();
+            assert!(
+                matches!(error, StorageError::Corrupt { offset, last_zxid: 2, .. } if offset == last as u64),
+                "byte {at} bit {bit}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_lacks_sectors_was_never_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let dirs = dirs(&dir);
+    let mut log = TxnLog::new(dirs.log.clone(), LogOptions::default());
+    log.append(1, &entry(1, 40)).unwrap();
+    log.commit().unwrap();
+    for zxid in 2..=3 {
+        log.append(zxid, &entry(zxid, 1500)).unwrap();
+    }
+    log.commit().unwrap();
+    let path = dirs.logs().unwrap().pop().unwrap().1;
+    let whole = fs::read(&path).unwrap();
+    // Of the second batch: the first entry's last parts, while the second entry is there.
+    for sector in 1..3 {
+        let mut bytes = whole.clone();
+        bytes[sector * 512..(sector + 1) * 512].fill(0);
+        fs::write(&path, &bytes).unwrap();
+        let tail = recover::inspect(&dirs).unwrap();
+        assert!(
+            matches!(tail, Tail::Torn { last_zxid: 1, .. }),
+            "sector {sector}: {tail:?}"
+        );
+    }
+    // The sector with the header, which is written with the first batch.
+    let mut bytes = whole;
+    bytes[..512].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(
+        recover::inspect(&dirs).unwrap(),
+        Tail::Empty { .. }
+    ));
+}
+
+#[test]
 fn truncation_keeps_the_named_transaction_and_nothing_behind_it() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = dirs(&dir);

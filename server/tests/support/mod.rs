@@ -229,10 +229,27 @@ pub fn run_to_end(config: &Path) -> (Option<i32>, String) {
     )
 }
 
+/// Sends a signal by its name.
+pub fn send_signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    let mut kill = Command::new("kill");
+    assert!(kill.args(["-s", name, &pid]).status().unwrap().success());
+}
+
 impl Process {
     /// Starts the binary and waits for its ready line.
     pub fn start(config: &Path) -> Self {
-        let mut child = command(config).stderr(Stdio::null()).spawn().unwrap();
+        Self::run(&mut command(config))
+    }
+
+    /// Runs a command line of the binary and waits for its ready line.
+    pub fn run(command: &mut Command) -> Self {
+        Self::run_logging(command, Stdio::null())
+    }
+
+    /// The same, with its log going somewhere.
+    pub fn run_logging(command: &mut Command, log: Stdio) -> Self {
+        let mut child = command.stderr(log).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -256,8 +273,7 @@ impl Process {
 
     /// SIGTERM, and the exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        send_signal(&self.child, "TERM");
         self.child.wait().unwrap().code()
     }
 }

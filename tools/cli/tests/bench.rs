@@ -76,3 +76,34 @@ fn every_workload_runs_counts_and_cleans_up() {
     );
     server.stop().unwrap();
 }
+
+#[test]
+fn an_open_loop_sends_at_its_rate_and_counts_from_when_requests_were_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ZooServer::builder()
+        .set_parameter("dataDir", dir.path().display())
+        .set_parameter("clientPort", 0)
+        .set_parameter("clientPortAddress", "127.0.0.1")
+        .start()
+        .unwrap();
+    let address = server.client_addr().to_string();
+    let bench = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie-tools"));
+        command.args(["bench", "-s", &address, "--json"]);
+        command.args(words).output().unwrap()
+    };
+    let output = bench(&["mixed", "-c", "3", "--rate", "500/s", "--ops", "400"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ops"], 400);
+    assert_eq!(report["rate"], 500.0);
+    // The last of 400 requests is due after 0.798 s, and no answer comes before.
+    assert!(report["seconds"].as_f64().unwrap() >= 0.798, "{report}");
+    let refused = bench(&["sessions", "--rate", "500/s", "--ops", "4"]);
+    assert!(!refused.status.success());
+    server.stop().unwrap();
+}

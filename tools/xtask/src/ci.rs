@@ -16,11 +16,30 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("python3", "--version", "Python"),
 ];
 
-/// Debian packages, and what is there when they are installed.
-const PACKAGES: &[(&str, &str)] = &[
-    ("build-essential", "/usr/bin/cc"),
-    ("build-essential", "/usr/bin/make"),
-    ("libzookeeper-mt-dev", "/usr/include/zookeeper/zookeeper.h"),
+/// Debian packages, and what is there when they are installed, or something that does as well.
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("build-essential", &["/usr/bin/cc"]),
+    ("build-essential", &["/usr/bin/make"]),
+    (
+        "libzookeeper-mt-dev",
+        &["/usr/include/zookeeper/zookeeper.h"],
+    ),
+    ("chromium", &["/usr/bin/chromium", "/usr/bin/google-chrome"]),
+    ("krb5-kdc", &["/usr/sbin/krb5kdc"]),
+    ("krb5-admin-server", &["/usr/sbin/kadmin.local"]),
+    ("krb5-user", &["/usr/bin/kinit"]),
+    ("libkrb5-dev", &["/usr/include/gssapi/gssapi_ext.h"]),
+    ("iproute2", &["/bin/ip"]),
+    ("openssl", &["/usr/bin/openssl"]),
+    ("mount", &["/bin/mount"]),
+    // Docker's own packages have it elsewhere, and cannot be installed beside Debian's.
+    ("docker.io", &["/usr/sbin/dockerd", "/usr/bin/dockerd"]),
+    ("docker-compose", &["/usr/bin/docker-compose"]),
+    ("debootstrap", &["/usr/sbin/debootstrap"]),
+    ("iptables", &["/usr/sbin/iptables"]),
+    ("dpkg-dev", &["/usr/bin/dpkg-shlibdeps"]),
+    ("lintian", &["/usr/bin/lintian"]),
+    ("systemd", &["/usr/bin/systemd-analyze"]),
 ];
 
 /// Installs the packages that are missing; fails when a tool is that apt is not asked for.
@@ -34,7 +53,7 @@ pub(crate) fn install() -> Result<()> {
     }
     let mut packages: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(_, proof)| !Path::new(proof).exists())
+        .filter(|(_, proofs)| !proofs.iter().any(|proof| Path::new(proof).exists()))
         .map(|(package, _)| *package)
         .collect();
     packages.dedup();

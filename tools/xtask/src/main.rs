@@ -2,6 +2,9 @@
 //! not be needed to build or run the product.
 
 mod ci;
+mod dist;
+mod excerpt;
+mod packages;
 mod run;
 mod stages;
 mod tidy;
@@ -15,7 +18,12 @@ Usage: cargo xtask <command>
 
   test [STAGE...]   every test, or the named stages only
   stages            what the stages of test are
-  ci                installs what Debian lacks for the tests, then test
+  ci [STAGE...]     installs what Debian lacks for the tests, then test
+  python            the Python package: its wheel, and its tests from the wheel
+  java              the Java package: its jar, and its tests with the jar
+  dist              the tarball and the Debian package, in target/dist
+  check-packages    dist, and what users do with both
+  kubernetes        the manifests for Kubernetes, and what they start
   tidy              checks of the sources themselves";
 
 fn main() -> ExitCode {
@@ -42,10 +50,16 @@ fn command(args: &[String]) -> Result<bool> {
             }
             Ok(true)
         }
-        ("ci", []) => {
+        ("ci", only) => {
+            let stages = stages::select(only)?;
             ci::install()?;
-            run::all(&stages::select(&[])?)
+            run::all(&stages)
         }
+        ("python", []) => packages::python(),
+        ("java", []) => packages::java(),
+        ("dist", []) => dist::make().map(|_| true),
+        ("check-packages", []) => dist::check::all(),
+        ("kubernetes", []) => packages::kubernetes(),
         ("tidy", []) => tidy::check(),
         _ => bail!("{USAGE}"),
     }

@@ -1,6 +1,7 @@
 //! Owns running stages: one after the other, with their commands, times and results. Must not
 //! leave out a stage in silence.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::excerpt::Excerpt;
 use crate::stages::Stage;
 
 /// What came of a stage.
@@ -18,6 +20,8 @@ struct Outcome {
     failed: u64,
     /// Why it failed; empty when it passed.
     reason: String,
+    /// The lines of its output that tell of failures.
+    failures: Excerpt,
 }
 
 /// The root of the repository.
@@ -41,6 +45,7 @@ pub(crate) fn all(stages: &[Stage]) -> Result<bool> {
                 passed: 0,
                 failed: 1,
                 reason: format!("cannot run, since {} failed", other.stage.name),
+                failures: Excerpt::default(),
             },
             None => one(stage),
         };
@@ -62,6 +67,7 @@ fn one(stage: &Stage) -> Outcome {
         passed: 0,
         failed: 0,
         reason: String::new(),
+        failures: Excerpt::default(),
     };
     if let Err(error) = follow(stage, &mut outcome) {
         outcome.reason = format!("{error:#}");
@@ -79,7 +85,7 @@ fn one(stage: &Stage) -> Outcome {
 
 fn follow(stage: &Stage, outcome: &mut Outcome) -> Result<()> {
     let (program, arguments) = stage.command.split_first().unwrap_or((&"false", &[]));
-    let mut child = Command::new(program)
+    let mut child = outside_cargo(program)
         .args(arguments)
         .current_dir(root())
         .stdin(Stdio::null())
@@ -91,6 +97,7 @@ fn follow(stage: &Stage, outcome: &mut Outcome) -> Result<()> {
             let line = line?;
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
+            outcome.failures.take(&line);
             if let Some((passed, failed)) = counts(&line) {
                 outcome.passed += passed;
                 outcome.failed += failed;
@@ -104,6 +111,19 @@ fn follow(stage: &Stage, outcome: &mut Outcome) -> Result<()> {
         outcome.reason = format!("{} tests failed", outcome.failed);
     }
     Ok(())
+}
+
+/// A command that does not see what Cargo tells this program of its own package: build scripts
+/// that look at it would run again, and all that depends on them be built again.
+pub(crate) fn outside_cargo(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// What a line says of tests: Cargo's result lines, and `N passed, N failed` at the end of a line.
@@ -142,6 +162,21 @@ fn summary(outcomes: &[Outcome]) -> bool {
         sum(|o| o.passed),
         sum(|o| o.failed)
     );
+    // Once more at the end, where one looks first.
+    for outcome in outcomes.iter().filter(|o| !o.reason.is_empty()) {
+        let (name, reason) = (outcome.stage.name, &outcome.reason);
+        println!("\n== {name} failed: {reason}");
+        for line in outcome.failures.lines() {
+            println!("   {line}");
+        }
+    }
+    // And in a few lines, for whoever sees the last ones only.
+    for outcome in outcomes.iter().filter(|o| !o.reason.is_empty()) {
+        println!("\n== {} failed: {}", outcome.stage.name, outcome.reason);
+        for headline in outcome.failures.headlines() {
+            println!("   {headline}");
+        }
+    }
     outcomes.iter().all(|o| o.reason.is_empty())
 }
 

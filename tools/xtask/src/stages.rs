@@ -20,6 +20,20 @@ impl Stage {
     }
 }
 
+macro_rules! features {
+    () => {
+        "menagerie/gssapi,menagerie/opentelemetry"
+    };
+}
+
+/// What is off unless it is asked for.
+const FEATURES: &str = features!();
+const KERBEROS: &str = concat!(
+    "cargo test --quiet --workspace --no-run --features ",
+    features!(),
+    " && target/release/menagerie-compat kerberos"
+);
+
 const fn own(name: &'static str, command: &'static [&'static str]) -> Stage {
     Stage {
         name,
@@ -48,12 +62,25 @@ pub(crate) const STAGES: &[Stage] = &[
             "--quiet",
             "--workspace",
             "--all-targets",
+            "--features",
+            FEATURES,
             "--",
             "-D",
             "warnings",
         ],
     ),
-    own("unit", &["cargo", "test", "--quiet", "--workspace"]),
+    own(
+        "unit",
+        &[
+            "cargo",
+            "test",
+            "--quiet",
+            "--workspace",
+            "--no-fail-fast",
+            "--features",
+            FEATURES,
+        ],
+    ),
     own(
         "sim",
         &[
@@ -65,7 +92,7 @@ pub(crate) const STAGES: &[Stage] = &[
             "menagerie-sim",
             "--",
             "--count",
-            "8000",
+            "4000",
         ],
     ),
     own(
@@ -82,7 +109,7 @@ pub(crate) const STAGES: &[Stage] = &[
             "--",
             "--planted",
             "--count",
-            "2000",
+            "8000",
         ],
     ),
     own(
@@ -95,8 +122,11 @@ pub(crate) const STAGES: &[Stage] = &[
             "menagerie",
             "--bin",
             "menagerie-compat",
+            "--bin",
+            "menagerie-tools",
         ],
     ),
+    compat("packages", &["cargo", "xtask", "check-packages"]),
     compat(
         "self-test",
         &[
@@ -130,12 +160,33 @@ pub(crate) const STAGES: &[Stage] = &[
         "matrix",
         &["target/release/menagerie-compat", "matrix", "--check"],
     ),
-    compat("ensemble", &["target/release/menagerie-compat", "ensemble"]),
+    compat("pages", &["target/release/menagerie-compat", "pages"]),
+    compat("sasl", &["target/release/menagerie-compat", "sasl"]),
+    // Takes the server that the unit tests have built with all features.
+    compat("kerberos", &["sh", "-c", KERBEROS]),
+    compat("audit", &["target/release/menagerie-compat", "audit"]),
+    compat("tls", &["target/release/menagerie-compat", "tls"]),
+    compat(
+        "ensemble",
+        &["target/release/menagerie-compat", "ensemble", "--jobs", "3"],
+    ),
     compat("badinput", &["target/release/menagerie-compat", "badinput"]),
     compat("suites", &["target/release/menagerie-compat", "suites"]),
+    compat(
+        "console",
+        &[
+            "sh",
+            "-c",
+            "cd compat-tests/console && { test -d node_modules || npm ci --silent; } && node suite.mjs",
+        ],
+    ),
+    compat("python", &["cargo", "xtask", "python"]),
+    compat("java", &["cargo", "xtask", "java"]),
+    compat("kubernetes", &["cargo", "xtask", "kubernetes"]),
+    compat("docker", &["target/release/menagerie-compat", "docker"]),
 ];
 
-/// The stages named, or all of them.
+/// The stages named and those that they need, or all of them.
 pub(crate) fn select(only: &[String]) -> Result<Vec<Stage>> {
     for name in only {
         if !STAGES.iter().any(|stage| stage.name == name) {
@@ -143,6 +194,38 @@ pub(crate) fn select(only: &[String]) -> Result<Vec<Stage>> {
             bail!("there is no stage {name:?}; there are {}", names.join(", "));
         }
     }
-    let wanted = |stage: &&Stage| only.is_empty() || only.iter().any(|name| name == stage.name);
+    let named = |stage: &Stage| only.iter().any(|name| name == stage.name);
+    let needed = |stage: &Stage| {
+        let mut users = STAGES
+            .iter()
+            .filter(|other| other.needs == Some(stage.name));
+        users.any(named)
+    };
+    let wanted = |stage: &&Stage| only.is_empty() || named(stage) || needed(stage);
     Ok(STAGES.iter().filter(wanted).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stage_needs_comes_before_it() {
+        let names = |only: &[&str]| -> Vec<&str> {
+            let only: Vec<String> = only.iter().map(|&name| name.to_owned()).collect();
+            select(&only)
+                .unwrap()
+                .iter()
+                .map(|stage| stage.name)
+                .collect()
+        };
+        assert_eq!(names(&["docker"]), ["build", "docker"]);
+        assert_eq!(names(&["docker", "fmt"]), ["fmt", "build", "docker"]);
+        assert_eq!(names(&[]).len(), STAGES.len());
+        assert!(select(&["nothing".to_owned()]).is_err());
+        for (at, stage) in STAGES.iter().enumerate() {
+            let before = |name| STAGES[..at].iter().any(|other| other.name == name);
+            assert!(stage.needs.is_none_or(before), "{}", stage.name);
+        }
+    }
 }

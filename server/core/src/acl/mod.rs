@@ -19,7 +19,7 @@ use menagerie_wire::data::{Acl, perms};
 pub use authenticate::{authenticate, digest_id, ip_id, sasl_ids, x509_ids};
 pub use check::{check, fixup, masked, shown};
 pub use config::{AuthConfig, DigestAlg};
-pub use providers::{is_authenticated, is_valid, matches, user_name};
+pub use providers::{is_authenticated, is_known, is_valid, matches, user_name};
 pub use table::{AclId, AclTable};
 
 /// Scheme of everybody.

@@ -75,6 +75,12 @@ fn is_kerberos_name(id: &str) -> bool {
     !realm.contains(['/', '@']) && name.matches('/').count() <= 1
 }
 
+/// Whether the scheme has a provider here. Source: `ProviderRegistry.getProvider`.
+#[must_use]
+pub fn is_known(config: &AuthConfig, scheme: &str) -> bool {
+    Provider::of(config, scheme).is_some()
+}
+
 /// Whether `id` can stand in an ACL under `scheme`, which has a provider here.
 #[must_use]
 pub fn is_valid(config: &AuthConfig, scheme: &str, id: &str) -> bool {
@@ -96,10 +102,10 @@ pub fn is_authenticated(config: &AuthConfig, scheme: &str) -> bool {
 /// What `whoAmI` shows of an identity: never the hash of a password, and nothing where the scheme
 /// has no provider. Source: `AuthUtil.getClientInfos`.
 #[must_use]
-pub fn user_name(id: &AuthId) -> &str {
-    match &*id.scheme {
-        "digest" => id.id.split(':').next().unwrap_or_default(),
-        "ensemble" | "ip" | "sasl" | "x509" => &id.id,
-        _ => "",
+pub fn user_name<'a>(config: &AuthConfig, id: &'a AuthId) -> &'a str {
+    match Provider::of(config, &id.scheme) {
+        Some(Provider::Digest) => id.id.split(':').next().unwrap_or_default(),
+        Some(_) => &id.id,
+        None => "",
     }
 }

@@ -407,10 +407,23 @@ fn ensemble_name_must_be_one_of_ours() {
 
 #[test]
 fn who_am_i_shows_no_hash() {
-    assert_eq!(user_name(&AuthId::new("digest", "bob:abc=")), "bob");
-    assert_eq!(user_name(&AuthId::new("ip", "1.2.3.4")), "1.2.3.4");
-    assert_eq!(user_name(&AuthId::new("sasl", "bob@R")), "bob@R");
-    assert_eq!(user_name(&AuthId::new("super", "CN=root")), "");
+    let mut config = AuthConfig {
+        sasl_enabled: true,
+        ..AuthConfig::default()
+    };
+    let name = |config: &AuthConfig, scheme: &str, id: &str| {
+        user_name(config, &AuthId::new(scheme, id)).to_owned()
+    };
+    assert_eq!(name(&config, "digest", "bob:abc="), "bob");
+    assert_eq!(name(&config, "ip", "1.2.3.4"), "1.2.3.4");
+    assert_eq!(name(&config, "sasl", "bob@R"), "bob@R");
+    assert_eq!(name(&config, "super", "CN=root"), "");
+    config.sasl_enabled = false;
+    assert_eq!(
+        name(&config, "sasl", "bob"),
+        "",
+        "a scheme that is not here"
+    );
 }
 
 #[test]

@@ -8,11 +8,20 @@ use menagerie_wire::election::{NOTIFICATION_VERSION, Notification, ServerState};
 
 use crate::ids::{Sid, Zxid};
 use crate::planted::{Bug, Planted};
-use crate::quorum::{Configs, Membership};
+use crate::quorum::{Configs, Oracle};
 use crate::session::MonoMs;
 
 #[cfg(test)]
 mod tests;
+
+/// Answers that a server without a vote gets within the shortest interval of notifications.
+const ANSWERS_MAX: u32 = 4;
+
+/// Shortest intervals of notifications for which a server proposes itself that will vote only when
+/// the next configuration is in force.
+const OWN_INTERVALS: i64 = 5;
+/// Those for which it leaves that to others: long enough for them to be elected.
+const OTHERS_INTERVALS: i64 = 25;
 
 /// Whose vote it is, and where messages go.
 pub type Outbox = Vec<(Sid, Notification)>;
@@ -62,7 +71,8 @@ impl Ballot {
     };
 
     /// Whether it wins over `other`. Source: `FastLeaderElection.totalOrderPredicate`.
-    fn beats(&self, other: &Self, members: &Membership, planted: Planted) -> bool {
+    fn beats(&self, other: &Self, configs: &Configs, planted: Planted) -> bool {
+        let weighs = |ballot: &Self| configs.has_weight(ballot.leader);
         let rank = |ballot: &Self| {
             let (mut epoch, mut zxid) = (ballot.peer_epoch, ballot.zxid);
             if planted.has(Bug::VoteIgnoresHistory) {
@@ -71,9 +81,13 @@ impl Ballot {
             if planted.has(Bug::VoteIgnoresZxid) || planted.has(Bug::VoteIgnoresHistory) {
                 zxid = Zxid(0);
             }
-            (epoch, zxid, ballot.leader)
+            // Nobody else votes for one without weight: with no more history it must not insist on
+            // itself, as its vote may be needed in the next configuration. And those who do not know
+            // of the next configuration vote for none of its new voters.
+            let known = configs.committed.has_weight(ballot.leader);
+            (epoch, zxid, weighs(ballot), known, ballot.leader)
         };
-        members.weight(self.leader) != 0 && rank(self) > rank(other)
+        weighs(self) && rank(self) > rank(other)
     }
 }
 
@@ -122,6 +136,8 @@ pub struct Election {
     config: ElectionConfig,
     state: ServerState,
     round: i64,
+    /// The server's own ballot, and what it begins a round with.
+    own: Ballot,
     initial: Ballot,
     proposal: Ballot,
     /// The round of `proposal` once it has won.
@@ -131,8 +147,14 @@ pub struct Election {
     /// Votes of servers that have a leader already.
     settled: BTreeMap<Sid, Vote>,
     unreachable: BTreeSet<Sid>,
+    /// The last votes of those who began to look while this server did not yet, and when they came.
+    early: BTreeMap<Sid, (Notification, MonoMs)>,
+    /// Answers to servers without a vote: how many since when.
+    answered: BTreeMap<Sid, (MonoMs, u32)>,
     interval_ms: i64,
     resend_at: MonoMs,
+    /// When it proposes itself no longer, or again.
+    reconsider_at: MonoMs,
     /// When the proposal wins unless a better one comes.
     settle_at: Option<MonoMs>,
 }
@@ -146,14 +168,18 @@ impl Election {
             config,
             state: ServerState::Looking,
             round: 0,
+            own: Ballot::NOBODY,
             initial: Ballot::NOBODY,
             proposal: Ballot::NOBODY,
             decided_round: 0,
             received: BTreeMap::new(),
             settled: BTreeMap::new(),
             unreachable: BTreeSet::new(),
+            early: BTreeMap::new(),
+            answered: BTreeMap::new(),
             interval_ms: 0,
             resend_at: MonoMs::MAX,
+            reconsider_at: MonoMs::MAX,
             settle_at: None,
         }
     }
@@ -170,21 +196,68 @@ impl Election {
     ) -> Option<Sid> {
         self.state = ServerState::Looking;
         self.round += 1;
+        self.own = Ballot {
+            leader: self.me,
+            zxid,
+            peer_epoch: epoch,
+        };
         self.initial = if configs.is_voter(self.me) {
-            Ballot {
-                leader: self.me,
-                zxid,
-                peer_epoch: epoch,
-            }
+            self.own
         } else {
             Ballot::NOBODY
         };
+        // Apache proposes only voters of the configuration in force. Then one that will vote, and has
+        // more of the history than these, could keep them from ever finishing a reconfiguration. But
+        // who does not know of the reconfiguration votes for none of its new voters: so they propose
+        // themselves for a while, and for a while leave it to others.
+        self.reconsider_at = MonoMs::MAX;
+        if self.initial == self.own && !configs.committed.has_weight(self.me) {
+            self.reconsider_at = now + self.config.min_interval_ms * OWN_INTERVALS;
+        }
         self.received.clear();
         self.settled.clear();
         self.interval_ms = self.config.min_interval_ms;
         self.resend_at = now + self.interval_ms;
         self.propose(self.initial, configs, out);
-        self.judge(configs, now)
+        let leader = self.judge(configs, now);
+        leader.or_else(|| self.recall(configs, now, out))
+    }
+
+    /// Keeps a vote that comes before this server looks itself. Members notice at slightly different
+    /// times that the leader is gone; who noticed first would repeat its vote only after a while.
+    pub fn remember(&mut self, from: Sid, n: &Notification, configs: &Configs, now: MonoMs) {
+        if n.state == ServerState::Looking && configs.is_voter(from) {
+            self.early.insert(from, (n.clone(), now));
+        } else {
+            self.early.remove(&from);
+        }
+    }
+
+    /// Takes the votes that came shortly before, as if they came now.
+    fn recall(&mut self, configs: &Configs, now: MonoMs, out: &mut Outbox) -> Option<Sid> {
+        for (from, (n, at)) in std::mem::take(&mut self.early) {
+            if now - at >= self.config.min_interval_ms || self.unreachable.contains(&from) {
+                continue;
+            }
+            let leader = self.receive(from, &n, configs, now, out);
+            if leader.is_some() {
+                return leader;
+            }
+        }
+        None
+    }
+
+    /// Somebody leads without having been elected: a reconfiguration has chosen.
+    /// Source: `QuorumPeer.updateVote`.
+    pub fn appoint(&mut self, leader: Sid, zxid: Zxid, epoch: i64) {
+        self.received.clear();
+        self.settled.clear();
+        let ballot = Ballot {
+            leader,
+            zxid,
+            peer_epoch: epoch,
+        };
+        self.decide(ballot, self.round);
     }
 
     /// Takes part no longer: the server leads, follows or observes in `epoch`. Those who look will
@@ -212,6 +285,22 @@ impl Election {
         &self.proposal
     }
 
+    /// Whether a server has voted for the leader that was elected.
+    #[must_use]
+    pub fn was_elected_by(&self, sid: Sid) -> bool {
+        let vote = self.received.get(&sid);
+        vote.is_some_and(|vote| vote.ballot.leader == self.proposal.leader)
+    }
+
+    /// Something else than a vote has changed who can decide; the leader if that makes one.
+    pub fn rejudge(&mut self, configs: &Configs, now: MonoMs) -> Option<Sid> {
+        if self.state == ServerState::Looking {
+            self.judge(configs, now)
+        } else {
+            None
+        }
+    }
+
     /// Notes whether a server can be reached; one that cannot is not waited for.
     pub fn reachable(
         &mut self,
@@ -225,11 +314,7 @@ impl Election {
             return None;
         }
         self.unreachable.insert(sid);
-        if self.state == ServerState::Looking {
-            self.judge(configs, now)
-        } else {
-            None
-        }
+        self.rejudge(configs, now)
     }
 
     /// Takes a message of another server; the leader when that decides it.
@@ -243,19 +328,33 @@ impl Election {
     ) -> Option<Sid> {
         self.unreachable.remove(&from);
         if !configs.is_voter(from) {
-            out.push((from, self.notification(configs)));
+            if self.may_answer(from, now) {
+                out.push((from, self.notification(configs)));
+            }
             return None;
         }
         if self.state != ServerState::Looking {
+            self.remember(from, n, configs, now);
             if n.state == ServerState::Looking {
                 out.push((from, self.notification(configs)));
             }
             return None;
         }
         if n.state == ServerState::Looking && n.round < self.round {
+            if self.proposal == Ballot::NOBODY && configs.is_voter(Sid(n.leader)) {
+                // Who has proposed nobody in its round can as well join another one.
+                self.round = n.round;
+            }
             out.push((from, self.notification(configs)));
         }
         if !configs.is_voter(Sid(n.leader)) {
+            let later = n.state == ServerState::Looking && n.round > self.round;
+            if later && self.initial != Ballot::NOBODY {
+                // It proposes nobody yet, but votes of earlier rounds do not count for it.
+                self.round = n.round;
+                self.received.clear();
+                self.propose(self.initial, configs, out);
+            }
             return None;
         }
         let vote = Vote::of(n);
@@ -264,6 +363,17 @@ impl Election {
             ServerState::Following | ServerState::Leading => self.has_leader(from, vote, configs),
             ServerState::Observing => None,
         }
+    }
+
+    /// Whether a server without a vote gets an answer. Two servers that both take the other for one
+    /// without a vote would answer each other for ever.
+    fn may_answer(&mut self, to: Sid, now: MonoMs) -> bool {
+        let (since, count) = self.answered.entry(to).or_insert((now, 0));
+        if now - *since >= self.config.min_interval_ms {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= ANSWERS_MAX
     }
 
     fn looking(
@@ -278,12 +388,11 @@ impl Election {
         {
             return None;
         }
-        let members = configs.newest();
         if vote.round > self.round {
             self.round = vote.round;
             self.received.clear();
             let mine = self.initial;
-            let better = if vote.ballot.beats(&mine, members, self.config.planted) {
+            let better = if vote.ballot.beats(&mine, configs, self.config.planted) {
                 vote.ballot
             } else {
                 mine
@@ -291,7 +400,7 @@ impl Election {
             self.propose(better, configs, out);
         } else if vote
             .ballot
-            .beats(&self.proposal, members, self.config.planted)
+            .beats(&self.proposal, configs, self.config.planted)
         {
             self.propose(vote.ballot, configs, out);
         }
@@ -308,7 +417,19 @@ impl Election {
             }
         }
         self.settled.insert(from, vote);
-        if agree(&self.settled, &vote, configs) && self.leads(&self.settled, &vote) {
+        // A configuration that is only proposed has no say here. Its voters may wait for this very
+        // server before they can follow that leader, or, if it will never be committed, have never
+        // heard of it. Whether a leader leads is for the leader to decide. Apache asks both.
+        let settled = &self.settled;
+        let agrees = |sid| settled.get(&sid).is_some_and(|other| other.agrees(&vote));
+        if configs.committed.is_quorum(agrees) && self.leads(settled, &vote) {
+            self.round = vote.round;
+            return Some(self.decide(vote.ballot, vote.round));
+        }
+        // The other one of two leads alone, and has the oracle's permission if this one has not.
+        // Source: `FastLeaderElection.receivedLeadingNotification`.
+        let lone = configs.oracle == Oracle::Other && configs.committed.is_pair();
+        if lone && vote.state == ServerState::Leading && vote.ballot.leader == from {
             self.round = vote.round;
             return Some(self.decide(vote.ballot, vote.round));
         }
@@ -382,7 +503,8 @@ impl Election {
             let vote = self.received.get(sid);
             vote.is_some_and(|vote| vote.agrees(&mine)) || self.unreachable.contains(sid)
         };
-        if configs.voters().iter().all(heard) {
+        // Where it is an oracle that decides, the other one may still come.
+        if configs.oracle != Oracle::Alone && configs.voters().iter().all(heard) {
             return Some(self.decide(self.proposal, self.round));
         }
         self.settle_at = Some(now + self.config.finalize_ms);
@@ -404,6 +526,19 @@ impl Election {
         if self.settle_at.is_some_and(|at| at <= now) {
             return Some(self.decide(self.proposal, self.round));
         }
+        if self.reconsider_at <= now {
+            let (initial, intervals) = if self.initial == self.own {
+                (Ballot::NOBODY, OTHERS_INTERVALS)
+            } else {
+                (self.own, OWN_INTERVALS)
+            };
+            self.initial = initial;
+            self.reconsider_at = now + self.config.min_interval_ms * intervals;
+            self.round += 1;
+            self.received.clear();
+            self.propose(self.initial, configs, out);
+            return self.judge(configs, now);
+        }
         if self.resend_at <= now {
             self.interval_ms = (self.interval_ms * 2).min(self.config.max_interval_ms);
             self.resend_at = now + self.interval_ms;
@@ -418,7 +553,8 @@ impl Election {
         if self.state != ServerState::Looking {
             return MonoMs::MAX;
         }
-        self.settle_at.unwrap_or(MonoMs::MAX).min(self.resend_at)
+        let settle_at = self.settle_at.unwrap_or(MonoMs::MAX);
+        settle_at.min(self.resend_at).min(self.reconsider_at)
     }
 }
 

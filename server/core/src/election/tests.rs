@@ -1,6 +1,7 @@
 use menagerie_wire::text::cfg::Members;
 
 use super::*;
+use crate::quorum::Membership;
 
 fn configs(text: &str) -> Configs {
     Configs::new(Membership::new(Members::parse_dynamic(text).unwrap()))
@@ -114,6 +115,22 @@ fn an_ensemble_with_a_leader_is_joined() {
 }
 
 #[test]
+fn a_proposed_configuration_keeps_nobody_from_joining_a_leader() {
+    let mut out = Outbox::new();
+    let mut configs = configs("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nversion=1\n");
+    let next = "server.1=a:1:2\nserver.4=d:1:2\nserver.5=e:1:2\nversion=2\n";
+    configs.see(Membership::new(Members::parse_dynamic(next).unwrap()));
+    let mut election = Election::new(Sid(1), ElectionConfig::default());
+    assert_eq!(election.start(Zxid(9), 1, &configs, 0, &mut out), None);
+    let follows = in_state(ServerState::Following, looking(3, 5, 2, 7));
+    let leads = in_state(ServerState::Leading, looking(3, 5, 2, 7));
+    let mut hears = |from, n| election.receive(Sid(from), n, &configs, 0, &mut out);
+    assert_eq!(hears(4, &follows), None);
+    assert_eq!(hears(2, &follows), None);
+    assert_eq!(hears(3, &leads), Some(Sid(3)));
+}
+
+#[test]
 fn votes_for_one_who_does_not_lead_decide_nothing() {
     let mut out = Outbox::new();
     let (mut e, c) = started(&mut out);
@@ -182,4 +199,79 @@ fn votes_are_sent_again_ever_more_seldom() {
     let gaps: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(gaps[..4], [400, 800, 1600, 3200]);
     assert_eq!(gaps[10], 60_000);
+}
+
+/// One of two, told by the oracle that it is alone or that the other one is.
+fn pair(oracle: Oracle) -> Configs {
+    Configs {
+        oracle,
+        ..configs("server.1=a:1:2\nserver.2=b:1:2\n")
+    }
+}
+
+#[test]
+fn whom_the_oracle_leaves_alone_leads_when_nobody_better_comes() {
+    let (mut out, alone) = (Outbox::new(), pair(Oracle::Alone));
+    let mut e = Election::new(Sid(1), ElectionConfig::default());
+    assert_eq!(e.start(Zxid(5), 1, &alone, 0, &mut out), None);
+    assert_eq!(e.reachable(Sid(2), false, &alone, 1), None);
+    assert_eq!(e.tick(&alone, 201, &mut out), Some(Sid(1)));
+
+    let mut e = Election::new(Sid(1), ElectionConfig::default());
+    e.start(Zxid(5), 1, &alone, 0, &mut out);
+    e.receive(Sid(2), &looking(2, 6, 1, 1), &alone, 10, &mut out);
+    assert_eq!(e.tick(&alone, 300, &mut out), Some(Sid(2)), "it has more");
+
+    let mut e = Election::new(Sid(1), ElectionConfig::default());
+    let other = pair(Oracle::Other);
+    e.start(Zxid(5), 1, &other, 0, &mut out);
+    e.reachable(Sid(2), false, &other, 1);
+    assert_eq!(e.tick(&other, 300, &mut out), None);
+    assert_eq!(e.rejudge(&alone, 300), None);
+    assert_eq!(e.tick(&alone, 500, &mut out), Some(Sid(1)));
+}
+
+#[test]
+fn who_leads_alone_is_followed_if_the_oracle_is_for_it() {
+    let mut out = Outbox::new();
+    let leads = in_state(ServerState::Leading, looking(2, 6, 1, 7));
+    for (oracle, expected) in [(Oracle::Other, Some(Sid(2))), (Oracle::Silent, None)] {
+        let configs = pair(oracle);
+        let mut e = Election::new(Sid(1), ElectionConfig::default());
+        e.start(Zxid(5), 1, &configs, 0, &mut out);
+        assert_eq!(e.receive(Sid(2), &leads, &configs, 1, &mut out), expected);
+    }
+    // Three vote by majority, whatever the oracle says.
+    let configs = Configs {
+        oracle: Oracle::Other,
+        ..three()
+    };
+    let mut e = Election::new(Sid(1), ElectionConfig::default());
+    e.start(Zxid(5), 1, &configs, 0, &mut out);
+    assert_eq!(e.receive(Sid(2), &leads, &configs, 1, &mut out), None);
+}
+
+#[test]
+fn votes_of_those_who_noticed_a_little_earlier_count() {
+    let mut out = Outbox::new();
+    for (came, gone, counts) in [
+        (1_100, false, true),
+        (1_100, true, false),
+        // By then the vote may be that of a round long over.
+        (800, false, false),
+    ] {
+        let (mut e, c) = started(&mut out);
+        e.receive(Sid(2), &looking(2, 9, 1, 1), &c, 0, &mut out);
+        assert_eq!(e.tick(&c, 200, &mut out), Some(Sid(2)));
+        e.settle(ServerState::Following, 2);
+        out.clear();
+        e.receive(Sid(3), &looking(3, 9, 2, 2), &c, came, &mut out);
+        assert_eq!(out.len(), 1, "it hears that there still is a leader");
+        e.reachable(Sid(2), false, &c, came);
+        if gone {
+            e.reachable(Sid(3), false, &c, came);
+        }
+        let leader = e.start(Zxid(9), 2, &c, 1_150, &mut out);
+        assert_eq!(leader, counts.then_some(Sid(3)), "{came} {gone}");
+    }
 }

@@ -4,12 +4,17 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use menagerie_wire::op::op_code;
 
-use super::{Io, Member};
+use super::hosting::Hosting;
+use super::masters::Choice;
+use super::reconfig::{in_entry, parse, proposed};
+use super::{Asking, Io, Member};
 use crate::effect::Effect;
 use crate::event::{EpochKind, Event};
 use crate::ids::{LinkId, Sid, Zxid};
 use crate::planted::Bug;
+use crate::quorum::Membership;
 use crate::txn::LoggedTxn;
 use crate::zab::packet::Packet;
 
@@ -53,6 +58,8 @@ const UNAPPLIED_MAX: usize = 20_000;
 pub(super) struct Learning {
     leader: Sid,
     observer: bool,
+    /// Whom it learns through: the leader, or a follower that serves observers.
+    master: Sid,
     link: Option<LinkId>,
     stage: Stage,
     epoch: i64,
@@ -61,9 +68,15 @@ pub(super) struct Learning {
     committed: Zxid,
     /// Up to where it has been acknowledged.
     acked: Zxid,
+    /// The configuration that comes into force with the leader.
+    config: Option<Membership>,
     /// Packets that came while the disk was at work.
     held: VecDeque<Packet>,
     held_bytes: usize,
+    /// Sync requests at the leader, in order: of an observer, or of a client of this server.
+    pub(super) syncs: VecDeque<Option<LinkId>>,
+    /// The observers behind this server.
+    pub(super) hosting: Hosting,
 }
 
 impl Learning {
@@ -75,28 +88,50 @@ impl Learning {
         self.link
     }
 
+    pub(super) const fn observer(&self) -> bool {
+        self.observer
+    }
+
+    /// Whether the leader has not told its epoch yet.
+    pub(super) fn waits_for_epoch(&self) -> bool {
+        self.stage == Stage::Hello
+    }
+
     pub(super) fn heard(&mut self, link: LinkId, now: i64) {
         if self.link == Some(link) {
             self.heard_ms = now;
+        } else {
+            self.hosting.heard(link, now);
         }
     }
 }
 
 impl Member {
     pub(super) fn start_learning(&mut self, leader: Sid, observer: bool, io: &mut Io<'_>) {
+        let Choice { to, port, delay_ms } = self.choose_master(leader, observer, io.now.mono_ms);
         self.learning = Some(Learning {
             leader,
             observer,
+            master: to,
             link: None,
             stage: Stage::Connecting,
             epoch: -1,
-            heard_ms: io.now.mono_ms,
+            heard_ms: io.now.mono_ms + delay_ms,
             committed: Zxid(0),
             acked: Zxid(0),
+            config: None,
             held: VecDeque::new(),
             held_bytes: 0,
+            syncs: VecDeque::new(),
+            hosting: Hosting::default(),
         });
-        io.act(Effect::Connect { leader });
+        io.act(Effect::Connect { to, port, delay_ms });
+    }
+
+    /// Whom it learns through, when it does.
+    #[must_use]
+    pub fn master(&self) -> Option<Sid> {
+        self.learning.as_ref().map(|learning| learning.master)
     }
 
     /// Whether it learns and serves.
@@ -107,11 +142,10 @@ impl Member {
             .is_some_and(|learning| learning.stage == Stage::Broadcast)
     }
 
-    pub(super) fn link_up(&mut self, leader: Sid, link: LinkId, io: &mut Io<'_>) {
+    pub(super) fn link_up(&mut self, to: Sid, link: LinkId, io: &mut Io<'_>) {
         let me = self.config.me;
-        let waits = |learning: &&mut Learning| {
-            learning.leader == leader && learning.stage == Stage::Connecting
-        };
+        let waits =
+            |learning: &&mut Learning| learning.master == to && learning.stage == Stage::Connecting;
         let Some(learning) = self.learning.as_mut().filter(waits) else {
             io.close(link, "no longer wanted");
             return;
@@ -128,18 +162,16 @@ impl Member {
         io.send(link, info);
     }
 
-    pub(super) fn link_failed(&mut self, leader: Sid, reason: &str, io: &mut Io<'_>) {
+    pub(super) fn link_failed(&mut self, to: Sid, reason: &str, io: &mut Io<'_>) {
         let waits =
-            |learning: &Learning| learning.leader == leader && learning.stage == Stage::Connecting;
+            |learning: &Learning| learning.master == to && learning.stage == Stage::Connecting;
         if self.learning.as_ref().is_some_and(waits) {
-            self.look(&format!("no connection to server {leader}: {reason}"), io);
+            self.look(&format!("no connection to server {to}: {reason}"), io);
         }
     }
 
     pub(super) fn learn_packet(&mut self, link: LinkId, packet: Packet, io: &mut Io<'_>) {
-        let Some(learning) = self.learning.as_mut().filter(|l| l.link == Some(link)) else {
-            // Whoever still takes this server for the leader should look again.
-            io.close(link, "this server does not lead");
+        let Some(learning) = &mut self.learning else {
             return;
         };
         learning.heard_ms = io.now.mono_ms;
@@ -180,7 +212,8 @@ impl Member {
     }
 
     fn learn(&mut self, link: LinkId, packet: Packet, io: &mut Io<'_>) -> Result<(), String> {
-        let Some(learning) = &self.learning else {
+        // Once the role ends, what else its leader says does not count.
+        let Some(learning) = self.learning.as_ref().filter(|_| self.moving.is_none()) else {
             return Ok(());
         };
         match (learning.stage, packet) {
@@ -196,9 +229,20 @@ impl Member {
             (
                 Stage::History | Stage::Waiting | Stage::Broadcast,
                 Packet::Proposal { zxid, entry },
-            ) => self.receive(zxid, &entry, io),
+            ) => {
+                self.receive(zxid, &entry, io)?;
+                if self.config.planted.has(Bug::ObserversToldTooEarly) {
+                    self.inform(zxid, None, io);
+                }
+                Ok(())
+            }
             (Stage::History | Stage::Waiting | Stage::Broadcast, Packet::Commit(zxid)) => {
-                self.committed_by_leader(zxid, io)
+                self.committed_by_leader(zxid, io)?;
+                if !self.config.planted.has(Bug::ObserversToldTooEarly) {
+                    self.inform(zxid, None, io);
+                }
+                self.host_committed(io);
+                Ok(())
             }
             (
                 Stage::History | Stage::Waiting | Stage::Broadcast,
@@ -207,13 +251,31 @@ impl Member {
                 self.receive(zxid, &entry, io)?;
                 self.committed_by_leader(zxid, io)
             }
-            (Stage::History, Packet::NewLeader { zxid, .. }) => self.adopt(zxid, io),
+            (
+                stage @ (Stage::History | Stage::Waiting | Stage::Broadcast),
+                Packet::CommitAndActivate { zxid, leader },
+            ) => self.activate_by_leader(stage, zxid, leader, io),
+            (
+                stage @ (Stage::History | Stage::Waiting | Stage::Broadcast),
+                Packet::InformAndActivate {
+                    zxid,
+                    leader,
+                    entry,
+                },
+            ) => {
+                self.receive(zxid, &entry, io)?;
+                self.activate_by_leader(stage, zxid, leader, io)
+            }
+            (Stage::History, Packet::NewLeader { zxid, config }) => {
+                self.see_leaders_config(&config, io)?;
+                self.adopt(zxid, io)
+            }
             (Stage::Waiting, Packet::UpToDate) => {
                 self.up_to_date(link, io);
                 Ok(())
             }
             (Stage::Broadcast, Packet::Ping { zxid, .. }) => {
-                io.act(Effect::AnswerPing { link, zxid });
+                self.answer_ping(link, zxid, io);
                 Ok(())
             }
             (_, Packet::Ping { .. }) => Ok(()),
@@ -221,20 +283,69 @@ impl Member {
                 self.revalidated(session, valid, io);
                 Ok(())
             }
-            (Stage::Broadcast, Packet::Sync) => {
-                if self.replica.sync_answered() {
-                    Ok(())
-                } else {
-                    Err("the leader answers a sync request that there is not".to_owned())
-                }
-            }
-            (_, Packet::CommitAndActivate { .. } | Packet::InformAndActivate { .. }) => Err(
-                "the ensemble was reconfigured while it ran, which this version cannot follow; \
-                     give this server the new list of servers and start it again"
-                    .to_owned(),
-            ),
+            (Stage::Broadcast, Packet::Sync) => self.sync_answered(io),
             (stage, other) => Err(format!("the leader sent {other} in the stage {stage:?}")),
         }
+    }
+
+    fn answer_ping(&mut self, link: LinkId, zxid: Zxid, io: &mut Io<'_>) {
+        let touched = match &mut self.learning {
+            Some(learning) => learning.hosting.take_touched(),
+            None => Vec::new(),
+        };
+        io.act(Effect::AnswerPing {
+            link,
+            zxid,
+            touched,
+        });
+    }
+
+    /// Source: `FollowerZooKeeperServer.sync`.
+    fn sync_answered(&mut self, io: &mut Io<'_>) -> Result<(), String> {
+        let asked = self.learning.as_mut().and_then(|l| l.syncs.pop_front());
+        match asked {
+            Some(Some(observer)) => io.send(observer, Packet::Sync),
+            Some(None) if self.replica.sync_answered() => {}
+            _ => return Err("the leader answers a sync request that there is not".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// A reconfiguration is committed. Source: `Follower.processPacket`, case COMMITANDACTIVATE.
+    fn activate_by_leader(
+        &mut self,
+        stage: Stage,
+        zxid: Zxid,
+        leader: Sid,
+        io: &mut Io<'_>,
+    ) -> Result<(), String> {
+        self.committed_by_leader(zxid, io)?;
+        self.inform(zxid, Some(leader), io);
+        self.host_committed(io);
+        let before = Zxid(zxid.0.saturating_sub(1));
+        let entry = self.history.between(before, zxid).next();
+        let new = entry.and_then(|(_, entry)| in_entry(entry));
+        let new = new.ok_or_else(|| {
+            format!("the leader put {zxid} into force, which is no configuration")
+        })?;
+        let in_log = stage == Stage::Broadcast;
+        self.put_into_force(new, Some(leader), in_log, io);
+        Ok(())
+    }
+
+    /// The leader's newest configuration, committed or not, is this server's too.
+    fn see_leaders_config(&mut self, config: &Bytes, io: &mut Io<'_>) -> Result<(), String> {
+        // Servers before 3.5 send none.
+        if !self.config.reconfig_enabled || config.len() <= 1 {
+            return Ok(());
+        }
+        let seen = parse(config)
+            .map_err(|error| format!("the leader's configuration cannot be read: {error}"))?;
+        if let Some(learning) = &mut self.learning {
+            learning.config = Some(seen.clone());
+        }
+        self.see(seen, io);
+        Ok(())
     }
 
     fn accept(&mut self, link: LinkId, epoch: i64, io: &mut Io<'_>) -> Result<(), String> {
@@ -290,6 +401,7 @@ impl Member {
                 }
             }
             (EpochKind::Current, Stage::Adopting) => {
+                self.blank = false;
                 learning.stage = Stage::Waiting;
                 // What came before is acknowledged with it.
                 learning.acked = learning.committed;
@@ -381,11 +493,18 @@ impl Member {
                 "the leader's proposal {zxid} says that it is {inner}"
             ));
         }
+        let seen = proposed(&logged.txn).transpose().map_err(|error| {
+            format!("the configuration in the leader's proposal {zxid} cannot be read: {error}")
+        })?;
         let log = &mut io.out.log;
         log.bytes.extend_from_slice(entry);
         log.ends.push((zxid, log.bytes.len()));
         self.taken += 1;
         self.history.push(zxid, entry.clone());
+        if let Some(seen) = seen.filter(|_| !self.config.planted.has(Bug::ProposedConfigForgotten))
+        {
+            self.see(seen, io);
+        }
         let snapshot_due = self.replica.receive(logged, entry.len());
         if snapshot_due {
             if self.is_learning() {
@@ -442,6 +561,10 @@ impl Member {
             }
             return Ok(());
         }
+        if self.blank {
+            // Behind the log, which has the leader's history by now.
+            io.act(Effect::RegainVote);
+        }
         self.persist(EpochKind::Current, epoch, io);
         Ok(())
     }
@@ -451,15 +574,41 @@ impl Member {
             return;
         };
         learning.stage = Stage::Broadcast;
-        let (epoch, committed, leader) = (learning.epoch, learning.committed, learning.leader);
+        let (epoch, committed) = (learning.epoch, learning.committed);
+        let (leader, master) = (learning.leader, learning.master);
         io.send(link, Packet::Ack(Zxid::first_of(epoch)));
+        self.masters.served();
+        if self.served.replace(epoch) == Some(epoch) {
+            // The leader knows its sessions by the way on which they came, which is another one now.
+            // Source: `SessionTrackerImpl.checkSession`.
+            let reason = "the way to the leader is another one";
+            io.act(Effect::CloseAllConns { reason });
+            self.held.clear();
+        }
         self.history.commit(committed);
         self.replica.commit(committed);
+        self.replica.learn(io.now);
         let state = self.election.state();
         self.election.settle(state, epoch);
+        // One that is proposed in this epoch and not committed is not in force yet, though Apache's
+        // leaders send it too.
+        let planted = self.config.planted.has(Bug::ProposedConfigInForce);
+        let settled = |config: &Membership| {
+            let version = Zxid(config.version());
+            version <= committed.max(Zxid::first_of(epoch)) || planted
+        };
+        let config = self.learning.as_mut().and_then(|l| l.config.take());
+        if let Some(config) = config.filter(settled) {
+            self.put_into_force(config, None, false, io);
+        }
         io.say(format!(
-            "following server {leader} in epoch {epoch} with last zxid {}, {} ms after the last \
+            "following server {leader}{} in epoch {epoch} with last zxid {}, {} ms after the last \
              leader was lost",
+            if master == leader {
+                String::new()
+            } else {
+                format!(" through server {master}")
+            },
             self.history.last(),
             io.now.mono_ms - self.looking_since
         ));
@@ -494,7 +643,14 @@ impl Member {
             // It is not the leader who is silent then.
             return i64::MAX;
         }
-        learning.heard_ms + self.patience(learning.stage) + 1
+        let silent = learning.heard_ms + self.patience(learning.stage) + 1;
+        let silent = silent.min(learning.hosting.next_tick());
+        let planted = self.config.planted.has(Bug::LocalSessionsStay);
+        if learning.stage == Stage::Broadcast && !planted {
+            silent.min(self.replica.next_local_expiry())
+        } else {
+            silent
+        }
     }
 
     const fn patience(&self, stage: Stage) -> i64 {
@@ -513,18 +669,30 @@ impl Member {
         let silent = io.now.mono_ms - learning.heard_ms;
         if silent > self.patience(learning.stage) && !learning.stage.waits_for_disk() {
             self.look(&format!("the leader has been silent for {silent} ms"), io);
+        } else if learning.stage == Stage::Broadcast
+            && !self.config.planted.has(Bug::LocalSessionsStay)
+        {
+            self.replica.expire_local(io.now);
         }
     }
 
     // --- clients -------------------------------------------------------------------------------
 
     pub(super) fn pass_on(&mut self, event: Event, io: &mut Io<'_>) {
-        let Some(link) = self.learning.as_ref().and_then(|learning| learning.link) else {
+        let Some(learning) = &mut self.learning else {
             return;
         };
+        let Some(link) = learning.link else { return };
         match event {
             Event::Request(request) => {
-                if let Some(request) = self.replica.pass_on(request) {
+                let mut passed = self.replica.pass_on(request, io.tree, io.out);
+                if self.config.planted.has(Bug::UpgradeForgotten) {
+                    passed.upgrade = None;
+                }
+                for request in [passed.upgrade, passed.request].into_iter().flatten() {
+                    if request.op == op_code::SYNC {
+                        learning.syncs.push_back(None);
+                    }
                     let packet = Packet::Request {
                         session: request.session,
                         cxid: request.cxid,
@@ -536,11 +704,14 @@ impl Member {
                 }
             }
             Event::OpenSession { conn, timeout_ms } => {
+                if self.replica.open_local(conn, timeout_ms, io.out) {
+                    return;
+                }
                 let session = self.replica.new_session(conn);
                 let packet = Packet::Request {
                     session,
                     cxid: crate::ids::Cxid(0),
-                    op: menagerie_wire::op::op_code::CREATE_SESSION,
+                    op: op_code::CREATE_SESSION,
                     body: Bytes::copy_from_slice(&timeout_ms.to_be_bytes()),
                     auth: std::sync::Arc::from([]),
                 };
@@ -551,10 +722,11 @@ impl Member {
                 session,
                 timeout_ms,
             } => {
-                self.resuming
-                    .entry(session)
-                    .or_default()
-                    .push_back((conn, timeout_ms));
+                if self.replica.resume_local(conn, session, timeout_ms, io.out) {
+                    return;
+                }
+                let asking = Asking::Client { conn, timeout_ms };
+                self.resuming.entry(session).or_default().push_back(asking);
                 let packet = Packet::Revalidate {
                     session,
                     timeout_ms,
@@ -573,13 +745,22 @@ impl Member {
         if queue.is_empty() {
             self.resuming.remove(&session);
         }
-        if let Some((conn, timeout_ms)) = first {
-            let timeout_ms = valid.then_some(timeout_ms);
-            io.act(Effect::SessionResumed {
-                conn,
-                session,
-                timeout_ms,
-            });
+        match first {
+            Some(Asking::Client { conn, timeout_ms }) => {
+                if valid {
+                    self.replica.vouched_for(session);
+                }
+                let timeout_ms = valid.then_some(timeout_ms);
+                io.act(Effect::SessionResumed {
+                    conn,
+                    session,
+                    timeout_ms,
+                });
+            }
+            Some(Asking::Observer { link, timeout_ms }) => {
+                self.pass_back(link, session, valid.then_some(timeout_ms), io);
+            }
+            None => {}
         }
     }
 }

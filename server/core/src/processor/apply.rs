@@ -28,6 +28,8 @@ pub trait Observer {
     fn deleted(&mut self, tree: &Tree, path: &str, acl: &AclList, zxid: Zxid);
     /// A node's data was set.
     fn data_changed(&mut self, tree: &Tree, path: &str, zxid: Zxid);
+    /// An ephemeral node went with its session, or was not there any more.
+    fn ephemeral_gone(&mut self, _session: SessionId, _path: &str, _existed: bool) {}
 }
 
 /// Nobody hears: replay.
@@ -102,6 +104,7 @@ impl<'a, W: Watches + ?Sized, D: Deliver + ?Sized> Firing<'a, W, D> {
 
     fn fire_data(&mut self, tree: &Tree, event: EventType, path: &str, zxid: Zxid) {
         if let Ok(node) = tree.get(path) {
+            self.deliver.wrote(path, node.data_len());
             self.fire(WatchTableKind::Data, event, path, zxid, tree.acl_of(node));
         }
     }
@@ -115,6 +118,7 @@ impl<W: Watches + ?Sized, D: Deliver + ?Sized> Observer for Firing<'_, W, D> {
 
     /// A connection that watches the node in both tables hears of it once.
     fn deleted(&mut self, tree: &Tree, path: &str, acl: &AclList, zxid: Zxid) {
+        self.deliver.wrote(path, 0);
         let event = EventType::NodeDeleted;
         self.conns.clear();
         self.watches
@@ -138,6 +142,10 @@ impl<W: Watches + ?Sized, D: Deliver + ?Sized> Observer for Firing<'_, W, D> {
 
     fn data_changed(&mut self, tree: &Tree, path: &str, zxid: Zxid) {
         self.fire_data(tree, EventType::NodeDataChanged, path, zxid);
+    }
+
+    fn ephemeral_gone(&mut self, session: SessionId, path: &str, existed: bool) {
+        self.deliver.ephemeral_gone(session, path, existed);
     }
 }
 
@@ -275,18 +283,26 @@ fn close_session(
     observer: &mut impl Observer,
 ) {
     for path in paths.unwrap_or_default() {
-        remove_ephemeral(tree, path, zxid, observer);
+        remove_ephemeral(tree, session, path, zxid, observer);
     }
     // What the session owns beyond the list: logs of older servers, fuzzy snapshots.
     for path in tree.take_ephemerals(session.0) {
-        remove_ephemeral(tree, &path, zxid, observer);
+        remove_ephemeral(tree, session, &path, zxid, observer);
     }
 }
 
-fn remove_ephemeral(tree: &mut Tree, path: &str, zxid: Zxid, observer: &mut impl Observer) {
-    if let Ok(acl) = tree.delete(path, zxid.0) {
-        observer.deleted(tree, path, &acl, zxid);
+fn remove_ephemeral(
+    tree: &mut Tree,
+    session: SessionId,
+    path: &str,
+    zxid: Zxid,
+    observer: &mut impl Observer,
+) {
+    let deleted = tree.delete(path, zxid.0);
+    if let Ok(acl) = &deleted {
+        observer.deleted(tree, path, acl, zxid);
     }
+    observer.ephemeral_gone(session, path, deleted.is_ok());
 }
 
 /// A multi with an error in it changes nothing: operations before the error get code 0.

@@ -2,8 +2,10 @@
 //! `tree`, `watch`, `session`, `acl`, `quota`. Must not decide when something is committed.
 
 pub mod apply;
-mod create_mode;
+pub(crate) mod create_mode;
+pub(crate) mod eager;
 mod outstanding;
 pub mod prep;
 pub mod read;
+pub mod reconfig;
 pub mod reply;

@@ -15,12 +15,13 @@ use menagerie_wire::path as path_rules;
 
 use super::create_mode::CreateMode;
 use super::outstanding::{Change, Outstanding};
+use super::reconfig::EnsembleView;
 use crate::acl::{self, AclList, AuthConfig, AuthId};
 use crate::event::{Now, Request};
 use crate::ids::{SessionId, Zxid};
 use crate::quota;
-use crate::session::SessionTracker;
-use crate::tree::{CONTAINER_OWNER, Owner, TTL_MAX, Tree, parent_path};
+use crate::sessions::Sessions;
+use crate::tree::{CONFIG_NODE, CONTAINER_OWNER, Owner, TTL_MAX, Tree, parent_path};
 use crate::txn::{CreateKind, Txn};
 
 /// Settings that decide what requests may do.
@@ -30,6 +31,8 @@ pub struct PrepConfig {
     pub auth: AuthConfig,
     /// `zookeeper.enforceQuota`
     pub enforce_quota: bool,
+    /// `zookeeper.enableEagerACLCheck`; a server alone makes nothing of it.
+    pub eager_acl_check: bool,
     /// `reconfigEnabled`
     pub reconfig_enabled: bool,
     /// `zookeeper.closeSessionTxn.enabled`
@@ -52,13 +55,21 @@ pub(crate) enum Prepared {
 pub(crate) struct Prep {
     config: PrepConfig,
     outstanding: Outstanding,
+    /// What a reconfiguration starts from; none for a server alone.
+    ensemble: Option<EnsembleView>,
+    /// Paths with the quotas that were exceeded, until somebody takes them.
+    exceeded: Vec<Box<str>>,
 }
+
+/// Exceeded quotas that are remembered for who counts them; nobody has to.
+const EXCEEDED_MAX: usize = 10_000;
 
 /// What the checks of one request refer to.
 struct Ctx<'a> {
     tree: &'a Tree,
-    sessions: &'a SessionTracker,
+    sessions: &'a Sessions,
     session: SessionId,
+    op: i32,
     auth: &'a [AuthId],
     zxid: Zxid,
     wall_ms: i64,
@@ -92,10 +103,7 @@ fn validate(path: &str) -> Result<(), ErrorCode> {
 
 /// The parent of a path that may be deleted. Source: `getParentPathAndValidate`.
 fn parent_of_deletable(path: &str) -> Result<&str, ErrorCode> {
-    let special = matches!(
-        path,
-        "/" | "/zookeeper" | "/zookeeper/quota" | "/zookeeper/config"
-    );
+    let special = matches!(path, "/" | "/zookeeper" | "/zookeeper/quota" | CONFIG_NODE);
     if special || !path.contains('/') || path.contains('\0') {
         return Err(ErrorCode::BadArguments);
     }
@@ -164,7 +172,19 @@ impl Prep {
         Self {
             config,
             outstanding,
+            ensemble: None,
+            exceeded: Vec::new(),
         }
+    }
+
+    /// Tells what the next reconfiguration starts from.
+    pub(crate) fn set_ensemble(&mut self, view: EnsembleView) {
+        self.ensemble = Some(view);
+    }
+
+    /// Takes the paths with the quotas that requests would have exceeded since this was last asked.
+    pub(crate) fn take_exceeded(&mut self) -> std::vec::Drain<'_, Box<str>> {
+        self.exceeded.drain(..)
     }
 
     /// Changes waiting to be applied.
@@ -198,12 +218,13 @@ impl Prep {
         zxid: Zxid,
         now: Now,
         tree: &Tree,
-        sessions: &SessionTracker,
+        sessions: &Sessions,
     ) -> Prepared {
         let ctx = Ctx {
             tree,
             sessions,
             session: request.session,
+            op: request.op,
             auth: &request.auth,
             zxid,
             wall_ms: now.wall_ms,
@@ -230,9 +251,8 @@ impl Prep {
                 .map(|decoded| self.set_data(&ctx, &request.body, &decoded)),
             op_code::SET_ACL => decode_all::<SetAclRequest<'_>>(&request.body)
                 .map(|decoded| self.set_acl(&ctx, &decoded)),
-            op_code::RECONFIG => {
-                decode_all::<ReconfigRequest<'_>>(&request.body).map(|_| self.reconfig(&ctx))
-            }
+            op_code::RECONFIG => decode_all::<ReconfigRequest<'_>>(&request.body)
+                .map(|decoded| self.reconfig(&ctx, &decoded)),
             op_code::CLOSE_SESSION => Ok(self.close_session(&ctx)),
             _ => return Prepared::Refused(ErrorCode::Unimplemented),
         };
@@ -255,7 +275,11 @@ impl Prep {
     ) -> Result<Txn, ErrorCode> {
         let mode = CreateMode::from_flags(request.flags)?;
         self.check_ttl(ctx, mode, request.ttl)?;
-        ctx.sessions.check(ctx.session)?;
+        if mode.ephemeral {
+            ctx.sessions.check_owner(ctx.session, ctx.op)?;
+        } else {
+            ctx.sessions.check(ctx.session)?;
+        }
         let path = need(request.path)?;
         if !path.contains('/') || path.contains('\0') {
             return Err(ErrorCode::BadArguments);
@@ -464,13 +488,31 @@ impl Prep {
         })
     }
 
-    /// A standalone server has no membership to change.
-    fn reconfig(&self, ctx: &Ctx<'_>) -> Result<Txn, ErrorCode> {
+    /// A server alone has no membership to change.
+    fn reconfig(&mut self, ctx: &Ctx<'_>, request: &ReconfigRequest<'_>) -> Result<Txn, ErrorCode> {
         if !self.config.reconfig_enabled {
             return Err(ErrorCode::ReconfigDisabled);
         }
         ctx.sessions.check(ctx.session)?;
-        Err(ErrorCode::Unimplemented)
+        let ensemble = self.ensemble.as_ref().ok_or(ErrorCode::Unimplemented)?;
+        let new = ensemble.reconfigure(request, ctx.zxid)?;
+        let mut node = self.outstanding.get(ctx.tree, CONFIG_NODE)?;
+        self.check_acl(ctx, &node.acl, perms::WRITE)?;
+        let data = new.to_string();
+        let mut stat = node.existing()?;
+        stat.version = -1;
+        stat.mtime = ctx.wall_ms;
+        stat.mzxid = ctx.zxid.0;
+        node.stat = Some(stat);
+        let bytes = Some(data.as_bytes());
+        self.outstanding
+            .update_data(ctx.tree, CONFIG_NODE, ctx.zxid, node, bytes);
+        Ok(Txn::SetData {
+            op: op_code::RECONFIG,
+            path: CONFIG_NODE.into(),
+            data: Some(data.into()),
+            version: -1,
+        })
     }
 
     fn close_session(&mut self, ctx: &Ctx<'_>) -> Result<Txn, ErrorCode> {
@@ -555,7 +597,7 @@ impl Prep {
     /// Compares with the applied statistics, as ZooKeeper does.
     /// Source: `ZooKeeperServer.checkQuota`.
     fn check_quota(
-        &self,
+        &mut self,
         ctx: &Ctx<'_>,
         path: &str,
         old_len: usize,
@@ -585,6 +627,9 @@ impl Prep {
         };
         let (limits, stats) = (parse(&limits)?, parse(&stats)?);
         if quota::exceeds_hard_limit(&limits, &stats, count, bytes) {
+            if self.exceeded.len() < EXCEEDED_MAX {
+                self.exceeded.push(prefix.into());
+            }
             return Err(ErrorCode::QuotaExceeded);
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::ids::{ConnId, SessionId};
 use crate::tree::{Tree, Znode};
 use crate::watch::{WatchMode, WatcherType};
 
-/// Registers watches for connections.
+/// Takes what reading leaves behind: watches, and how much was read.
 pub trait WatchRegistry {
     /// Leaves a watch.
     fn add(&self, path: &str, conn: ConnId, mode: WatchMode);
@@ -30,6 +30,8 @@ pub trait WatchRegistry {
     fn contains(&self, path: &str, conn: ConnId, kind: WatcherType) -> bool;
     /// Takes a watch away; false when there was none.
     fn remove(&self, path: &str, conn: ConnId, kind: WatcherType) -> bool;
+    /// A node's stat was read, and so many bytes of data or of its children's names.
+    fn note_read(&self, _path: &str, _bytes: usize) {}
 }
 
 /// Who reads.
@@ -167,6 +169,7 @@ fn answer(
                 watches.add(path, reader.conn, WatchMode::Data);
             }
             get_data(tree, node, out);
+            watches.note_read(path, node.data_len());
         }
         op_code::EXISTS => return exists(tree, watches, reader, body, out),
         op_code::GET_CHILDREN | op_code::GET_CHILDREN2 => {
@@ -176,13 +179,14 @@ fn answer(
             if request.watch {
                 watches.add(path, reader.conn, WatchMode::Child);
             }
-            children(tree, node, out);
+            let bytes = children(tree, node, out);
+            watches.note_read(path, bytes);
             if op == op_code::GET_CHILDREN2 {
                 jute::append(out, &tree.stat_of(node));
             }
         }
         op_code::GET_ACL => return get_acl(tree, reader, body, out),
-        op_code::MULTI_READ => return multi_read(tree, reader, body, out),
+        op_code::MULTI_READ => return multi_read(tree, watches, reader, body, out),
         op_code::ADD_WATCH => return add_watch(watches, reader, body, out),
         op_code::CHECK_WATCHES | op_code::REMOVE_WATCHES => {
             let request: PathTypeRequest<'_> = decode(body)?;
@@ -225,7 +229,7 @@ fn answer(
         op_code::WHO_AM_I => {
             let info = reader.auth.iter().map(|id| ClientInfo {
                 auth_scheme: Some(Cow::Borrowed(&*id.scheme)),
-                user: Some(Cow::Borrowed(acl::user_name(id))),
+                user: Some(Cow::Borrowed(acl::user_name(reader.config, id))),
             });
             jute::append(
                 out,
@@ -250,12 +254,15 @@ fn get_data(tree: &Tree, node: &Znode, out: &mut Vec<u8>) {
     );
 }
 
-/// The names straight from the nodes: a directory may have a million.
-fn children(tree: &Tree, node: &Znode, out: &mut Vec<u8>) {
+/// The names straight from the nodes: a directory may have a million. Returns their bytes.
+fn children(tree: &Tree, node: &Znode, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
     out.extend_from_slice(&node.num_children().to_be_bytes());
     for &child in node.children() {
         jute::append(out, tree.node(child).name());
     }
+    // The number of names and the length of each take four bytes.
+    (out.len() - start).saturating_sub(4 + 4 * node.children().len())
 }
 
 /// The watch stays even when there is no node; READ is checked only when there is one.
@@ -284,6 +291,7 @@ fn exists(
             stat: tree.stat_of(node?),
         },
     );
+    watches.note_read(path, 0);
     Ok(())
 }
 
@@ -343,6 +351,7 @@ const END: MultiHeader = MultiHeader {
 /// Each read for itself; one that fails is a result like the others.
 fn multi_read(
     tree: &Tree,
+    watches: &impl WatchRegistry,
     reader: &Reader<'_>,
     body: &[u8],
     out: &mut Vec<u8>,
@@ -350,7 +359,7 @@ fn multi_read(
     let request: MultiRequest<'_> = decode(body)?;
     let mut outcome = Ok(());
     for op in &request.ops {
-        outcome = multi_read_one(tree, reader, op, out);
+        outcome = multi_read_one(tree, watches, reader, op, out);
         if outcome.is_err() {
             break;
         }
@@ -361,6 +370,7 @@ fn multi_read(
 
 fn multi_read_one(
     tree: &Tree,
+    watches: &impl WatchRegistry,
     reader: &Reader<'_>,
     op: &MultiOp<'_>,
     out: &mut Vec<u8>,
@@ -375,8 +385,10 @@ fn multi_read_one(
             jute::append(out, &MultiHeader { op, done, err });
             if op == op_code::GET_DATA {
                 get_data(tree, node, out);
+                watches.note_read(path, node.data_len());
             } else {
-                children(tree, node, out);
+                let bytes = children(tree, node, out);
+                watches.note_read(path, bytes);
             }
         }
         Err(err) => {

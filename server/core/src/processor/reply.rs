@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use menagerie_wire::client::{
-    ConnectResponse, Create2Response, PathResponse, ReplyHeader, StatResponse, WatcherEvent,
+    ConnectResponse, Create2Response, GetDataResponse, PathResponse, ReplyHeader, StatResponse,
+    WatcherEvent,
 };
 use menagerie_wire::jute;
 use menagerie_wire::multi::{MultiResponse, MultiResult};
@@ -74,6 +75,10 @@ fn body(out: &mut Vec<u8>, body: &Body<'_>) {
             );
         }
         Body::Stat(stat) => jute::append(out, &StatResponse { stat: *stat }),
+        Body::DataStat(data, stat) => {
+            let (data, stat) = (Some(*data), *stat);
+            jute::append(out, &GetDataResponse { data, stat });
+        }
         Body::Multi(results) => {
             let results = results.iter().map(multi_result).collect();
             jute::append(out, &MultiResponse { results });

@@ -18,16 +18,21 @@ use crate::effect::{Body, Deliver, Effect, Effects, Reply, SubResult};
 use crate::event::{Event, Now, Request};
 use crate::ids::{ConnId, Cxid, SessionId, Sid, Zxid};
 use crate::processor::apply::{Firing, Outcome, Watches, apply};
+use crate::processor::eager;
 use crate::processor::prep::{Prep, PrepConfig, Prepared};
 use crate::processor::read::{self, Reader, WatchRegistry};
+use crate::quorum::Membership;
 use crate::reaper::{Reaper, ReaperConfig};
 use crate::session::SessionTracker;
+use crate::sessions::{SessionRules, Sessions, Standing};
 use crate::snap_policy::{SnapPolicy, SnapPolicyConfig};
 use crate::tree::Tree;
 use crate::txn::{LoggedTxn, Txn};
-use follow::Waiting;
+use follow::{Claimed, Waiting};
+use local::Closing;
 
 mod follow;
+mod local;
 
 /// What a replica has to know beforehand.
 #[derive(Debug, Clone)]
@@ -40,6 +45,8 @@ pub struct ReplicaConfig {
     pub server_id: i64,
     /// Whether what is durable here is committed.
     pub alone: bool,
+    /// How sessions begin; a server alone makes nothing of it.
+    pub sessions: SessionRules,
     /// When containers and expired nodes go.
     pub reaper: ReaperConfig,
     /// When snapshots are taken.
@@ -59,6 +66,8 @@ enum Pending {
     Refused {
         origin: Option<(ConnId, Cxid)>,
         err: ErrorCode,
+        /// 0 where there was no question of a transaction, else the tree's then.
+        zxid: Option<Zxid>,
     },
     Sync {
         conn: ConnId,
@@ -69,8 +78,30 @@ enum Pending {
         conn: ConnId,
         request: Request,
     },
+    /// The end of a session that only this server knows.
+    CloseLocal {
+        session: SessionId,
+        origin: Option<(ConnId, Cxid)>,
+    },
     /// A leader's epoch begins.
     Epoch(Zxid),
+    /// A configuration came into force without a transaction.
+    Config(Membership),
+}
+
+/// What a learner answers by itself.
+#[derive(Debug)]
+enum Ready {
+    Read(ConnId, Request),
+    Refused(ConnId, Cxid, ErrorCode),
+}
+
+impl Ready {
+    const fn conn(&self) -> ConnId {
+        match self {
+            Self::Read(conn, _) | Self::Refused(conn, ..) => *conn,
+        }
+    }
 }
 
 /// Where a transaction comes from.
@@ -86,7 +117,7 @@ struct Source {
 #[derive(Debug)]
 pub struct Replica {
     prep: Prep,
-    sessions: SessionTracker,
+    sessions: Sessions,
     pending: VecDeque<Pending>,
     me: Sid,
     last_prepared: Zxid,
@@ -94,14 +125,17 @@ pub struct Replica {
     alone: bool,
     /// The time at the last step.
     now_ms: i64,
+    wall_ms: i64,
     /// Requests of a follower's clients, by session, in their order.
     waiting: HashMap<SessionId, VecDeque<Waiting>, FixedState>,
     /// Sessions with a sync request at the leader, in the order of the requests.
     syncing: VecDeque<SessionId>,
     /// Sync requests that the leader has answered, and what must be applied first.
     synced: VecDeque<(Zxid, SessionId)>,
-    /// Reads that need not wait for any transaction.
-    ready: VecDeque<(ConnId, Request)>,
+    /// What need not wait for any transaction.
+    ready: VecDeque<Ready>,
+    /// Local sessions that nothing keeps from being closed.
+    closing: VecDeque<Closing>,
     reaper: Reaper,
     snapshots: SnapPolicy,
 }
@@ -121,19 +155,22 @@ impl Replica {
             tracker.reserve_above(id);
         }
         let last = Zxid(tree.last_zxid());
+        let (me, alone, tick_ms) = (Sid(config.server_id), config.alone, config.tick_ms);
         Self {
             prep: Prep::new(config.prep),
-            sessions: tracker,
+            sessions: Sessions::new(tracker, config.sessions, tick_ms, me, alone),
             pending: VecDeque::new(),
-            me: Sid(config.server_id),
+            me,
             last_prepared: last,
             committed: last,
-            alone: config.alone,
+            alone,
             now_ms: now.mono_ms,
+            wall_ms: now.wall_ms,
             waiting: HashMap::with_hasher(FixedState::default()),
             syncing: VecDeque::new(),
             synced: VecDeque::new(),
             ready: VecDeque::new(),
+            closing: VecDeque::new(),
             reaper: Reaper::new(config.reaper, now.mono_ms),
             snapshots: SnapPolicy::new(config.snapshots, config.seed),
         }
@@ -142,13 +179,17 @@ impl Replica {
     /// Feeds one event; appends what the world must do to `effects`, in order. Never blocks, never
     /// fails. Reads the tree, never changes it.
     pub fn step(&mut self, event: Event, now: Now, tree: &Tree, effects: &mut Effects) {
-        self.now_ms = now.mono_ms;
+        self.set_now(now);
         match event {
             Event::Tick => self.tick(now, tree, effects),
             Event::Request(request) => self.request(request, self.me, now, tree, effects),
             Event::OpenSession { conn, timeout_ms } => {
-                let id = self.sessions.next_id();
-                self.sessions.track(id, timeout_ms, now.mono_ms);
+                if self.open_local(conn, timeout_ms, effects) {
+                    return;
+                }
+                let sessions = self.sessions.global_mut();
+                let id = sessions.next_id();
+                sessions.track(id, timeout_ms, now.mono_ms);
                 let txn = Txn::CreateSession { timeout_ms };
                 let zxid = self.next_zxid();
                 let source = Source {
@@ -164,10 +205,14 @@ impl Replica {
                 session,
                 timeout_ms,
             } => {
-                let open = self.sessions.timeout_ms(session).is_some();
+                if self.resume_local(conn, session, timeout_ms, effects) {
+                    return;
+                }
+                let sessions = self.sessions.global_mut();
+                let open = sessions.timeout_ms(session).is_some();
                 if open {
-                    self.sessions.track(session, timeout_ms, now.mono_ms);
-                    self.sessions.set_owner(session, self.me);
+                    sessions.track(session, timeout_ms, now.mono_ms);
+                    sessions.set_owner(session, self.me);
                 }
                 let timeout_ms = open.then_some(timeout_ms);
                 effects.actions.push(Effect::SessionResumed {
@@ -194,7 +239,10 @@ impl Replica {
     }
 
     fn tick(&mut self, now: Now, tree: &Tree, effects: &mut Effects) {
-        for session in self.sessions.take_expired(now.mono_ms) {
+        for session in self.sessions.take_expired_local(now.mono_ms) {
+            self.close_local_behind_pending(session, None);
+        }
+        for session in self.sessions.global_mut().take_expired(now.mono_ms) {
             self.request(
                 server_request(session, op_code::CLOSE_SESSION, Vec::new()),
                 self.me,
@@ -259,10 +307,25 @@ impl Replica {
             self.pending.push_back(Pending::Read { conn, request });
             return;
         }
+        if request.conn.is_some() {
+            if request.op == op_code::CLOSE_SESSION && self.sessions.is_local(request.session) {
+                self.close_local_behind_pending(request.session, origin);
+                return;
+            }
+            if let Some(err) = self.eager_refusal(&request, tree) {
+                let zxid = Some(Zxid(0));
+                self.pending
+                    .push_back(Pending::Refused { origin, err, zxid });
+                return;
+            }
+            if let Standing::Upgrade(timeout_ms) = self.sessions.standing(&request) {
+                self.upgrade(request.session, timeout_ms, now, tree, effects);
+            }
+        }
         let zxid = Zxid(self.last_prepared.0.wrapping_add(1));
         let moved = match request.op {
             op_code::CLOSE_SESSION | op_code::DELETE_CONTAINER => Ok(()),
-            _ => self.sessions.claim(request.session, owner),
+            _ => self.sessions.global_mut().claim(request.session, owner),
         };
         let prepared = match moved {
             Ok(()) => self.prep.prepare(&request, zxid, now, tree, &self.sessions),
@@ -270,7 +333,11 @@ impl Replica {
         };
         let txn = match prepared {
             Prepared::Refused(err) if origin.is_some() || self.alone => {
-                self.pending.push_back(Pending::Refused { origin, err });
+                self.pending.push_back(Pending::Refused {
+                    origin,
+                    err,
+                    zxid: None,
+                });
                 return;
             }
             // Only a transaction reaches another member's client.
@@ -279,7 +346,7 @@ impl Replica {
         };
         self.last_prepared = zxid;
         if request.op == op_code::CLOSE_SESSION {
-            self.sessions.set_closing(request.session);
+            self.sessions.global_mut().set_closing(request.session);
         }
         let source = Source {
             session: request.session,
@@ -301,8 +368,8 @@ impl Replica {
         let Some(timeout_ms) = request.body.first_chunk().copied().map(i32::from_be_bytes) else {
             return;
         };
-        self.sessions
-            .track(request.session, timeout_ms, now.mono_ms);
+        let sessions = self.sessions.global_mut();
+        sessions.track(request.session, timeout_ms, now.mono_ms);
         let zxid = self.next_zxid();
         let source = Source {
             session: request.session,
@@ -375,7 +442,10 @@ impl Replica {
     /// Whether something can be applied.
     #[must_use]
     pub fn has_committed(&self) -> bool {
-        !self.ready.is_empty() || self.is_sync_due() || self.has_committed_txn()
+        !self.ready.is_empty()
+            || !self.closing.is_empty()
+            || self.is_sync_due()
+            || self.has_committed_txn()
     }
 
     fn has_committed_txn(&self) -> bool {
@@ -409,8 +479,19 @@ impl Replica {
         let mut done = 0;
         while done < limit && self.has_committed() {
             done += 1;
-            if let Some((conn, request)) = self.ready.pop_front() {
-                self.read(tree, watches, out, conn, &request);
+            match self.ready.pop_front() {
+                Some(Ready::Read(conn, request)) => {
+                    self.read(tree, watches, out, conn, &request);
+                    continue;
+                }
+                Some(Ready::Refused(conn, cxid, err)) => {
+                    deliver_refusal(out, conn, cxid, Zxid(0), err);
+                    continue;
+                }
+                None => {}
+            }
+            if let Some(closing) = self.closing.pop_front() {
+                self.finish_close(tree, out, closing);
                 continue;
             }
             if self.is_sync_due() {
@@ -426,26 +507,33 @@ impl Replica {
                 Pending::Txn { logged, origin, op } => {
                     self.apply_txn(tree, watches, out, &logged, origin, op);
                 }
-                Pending::Refused { origin, err } => {
+                Pending::Refused { origin, err, zxid } => {
                     if let Some((conn, cxid)) = origin {
-                        let zxid = Zxid(tree.last_zxid());
-                        out.reply(&Reply {
-                            conn,
-                            cxid,
-                            zxid,
-                            err,
-                            body: Body::Empty,
-                        });
+                        let zxid = zxid.unwrap_or(Zxid(tree.last_zxid()));
+                        deliver_refusal(out, conn, cxid, zxid, err);
                     }
                 }
                 Pending::Sync { conn, cxid, body } => deliver_sync(tree, out, conn, cxid, &body),
                 Pending::Read { conn, request } => self.read(tree, watches, out, conn, &request),
+                Pending::CloseLocal { session, origin } => {
+                    self.finish_close(tree, out, (session, origin));
+                }
                 Pending::Epoch(zxid) => {
                     tree.advance(zxid.0);
                 }
+                Pending::Config(config) => self.apply_config(tree, watches, out, &config),
             }
         }
         done
+    }
+
+    /// Why a client's write does not even go its way, with `enableEagerACLCheck`.
+    fn eager_refusal(&self, request: &Request, tree: &Tree) -> Option<ErrorCode> {
+        let config = self.prep.config();
+        if !config.eager_acl_check || self.alone {
+            return None;
+        }
+        eager::refusal(&config.auth, request, tree)
     }
 
     /// A read behind writes of its session.
@@ -490,13 +578,21 @@ impl Replica {
         let claimed = if origin.is_some() {
             None
         } else {
-            self.claim(session, Cxid(logged.header.cxid))
+            self.claim(session, logged)
         };
-        let (origin, op) =
-            claimed.map_or((origin, op), |(conn, cxid, op)| (Some((conn, cxid)), op));
+        let (origin, op) = match &claimed {
+            Some(Claimed { conn, cxid, op, .. }) => (Some((*conn, *cxid)), *op),
+            None => (origin, op),
+        };
         let zxid = Zxid(logged.header.zxid);
         let mut firing = Firing::new(watches, out);
-        let outcome = apply(tree, &logged.header, &logged.txn, &mut firing);
+        let mut outcome = apply(tree, &logged.header, &logged.txn, &mut firing);
+        if let (Outcome::Failed(code), Some(refusal)) =
+            (&mut outcome, claimed.as_ref().and_then(|c| c.refusal))
+        {
+            // The leader does not know why.
+            *code = refusal;
+        }
         if let Some((expected, actual)) = tree.advance(zxid.0) {
             out.digest_mismatch(zxid, expected, actual);
         }
@@ -512,9 +608,7 @@ impl Replica {
         self.prep.applied(zxid);
         match (&logged.txn, origin) {
             (Txn::CreateSession { timeout_ms }, origin) => {
-                if !self.sessions.contains(session) {
-                    self.sessions.track(session, *timeout_ms, self.now_ms);
-                }
+                self.sessions.committed(session, *timeout_ms, self.now_ms);
                 if let Some((conn, _)) = origin {
                     out.session_created(conn, session, *timeout_ms);
                 }
@@ -540,8 +634,9 @@ impl Replica {
     /// When the next [`Event::Tick`] is due, on the monotonic clock. Ask again after every step.
     #[must_use]
     pub fn next_tick(&self) -> i64 {
-        let expiry = self.sessions.next_expiry().unwrap_or(i64::MAX);
-        expiry.min(self.reaper.next_check())
+        let expiry = self.sessions.global().next_expiry().unwrap_or(i64::MAX);
+        let local = self.sessions.next_local_expiry();
+        expiry.min(local).min(self.reaper.next_check())
     }
 
     /// The last zxid that was given or received.
@@ -552,12 +647,18 @@ impl Replica {
 
     /// Tells the time, for sessions that are found in transactions.
     pub const fn set_now(&mut self, now: Now) {
-        self.now_ms = now.mono_ms;
+        (self.now_ms, self.wall_ms) = (now.mono_ms, now.wall_ms);
     }
 
-    /// The sessions.
+    /// The sessions that the ensemble knows, or all of a server alone.
     #[must_use]
     pub const fn sessions(&self) -> &SessionTracker {
+        self.sessions.global()
+    }
+
+    /// All sessions of this server.
+    #[must_use]
+    pub const fn all_sessions(&self) -> &Sessions {
         &self.sessions
     }
 
@@ -571,6 +672,11 @@ impl Replica {
     #[must_use]
     pub fn outstanding_changes(&self) -> usize {
         self.prep.outstanding_len()
+    }
+
+    /// Takes the paths with the quotas that requests would have exceeded since this was last asked.
+    pub fn take_exceeded_quotas(&mut self) -> impl Iterator<Item = Box<str>> + '_ {
+        self.prep.take_exceeded()
     }
 
     /// What requests may do.
@@ -591,6 +697,16 @@ fn server_request(session: SessionId, op: i32, body: Vec<u8>) -> Request {
     }
 }
 
+fn deliver_refusal(out: &mut impl Deliver, conn: ConnId, cxid: Cxid, zxid: Zxid, err: ErrorCode) {
+    out.reply(&Reply {
+        conn,
+        cxid,
+        zxid,
+        err,
+        body: Body::Empty,
+    });
+}
+
 fn deliver_sync(tree: &Tree, out: &mut impl Deliver, conn: ConnId, cxid: Cxid, body: &[u8]) {
     let zxid = Zxid(tree.last_zxid());
     match decode_all::<PathRequest<'_>>(body) {
@@ -604,16 +720,7 @@ fn deliver_sync(tree: &Tree, out: &mut impl Deliver, conn: ConnId, cxid: Cxid, b
                 body,
             });
         }
-        Err(_) => {
-            let err = ErrorCode::MarshallingError;
-            out.reply(&Reply {
-                conn,
-                cxid,
-                zxid,
-                err,
-                body: Body::Empty,
-            });
-        }
+        Err(_) => deliver_refusal(out, conn, cxid, zxid, ErrorCode::MarshallingError),
     }
 }
 
@@ -634,6 +741,17 @@ fn deliver_reply(
         (Outcome::Created(Some(stat)), Txn::Create { path, .. }) => {
             (ErrorCode::Ok, Body::PathStat(path, *stat))
         }
+        (
+            Outcome::Changed(stat),
+            Txn::SetData {
+                op: op_code::RECONFIG,
+                data,
+                ..
+            },
+        ) => (
+            ErrorCode::Ok,
+            Body::DataStat(data.as_deref().unwrap_or_default(), *stat),
+        ),
         (Outcome::Changed(stat), _) => (ErrorCode::Ok, Body::Stat(*stat)),
         (Outcome::Multi(outcomes), Txn::Multi(parts)) => {
             results = outcomes.iter().zip(parts).map(sub_result).collect();

@@ -25,7 +25,9 @@ pub use cursor::{SnapshotCursor, SnapshotNode};
 pub use digest::{excluded as digest_excludes, node_digest, prefix_crc};
 use index::PathIndex;
 use node::Name;
-pub use node::{CONTAINER_OWNER, Owner, OwnerRules, TTL_MAX, Znode, ZnodeId, client_stat};
+pub use node::{
+    CONFIG_NODE, CONTAINER_OWNER, Owner, OwnerRules, TTL_MAX, Znode, ZnodeId, client_stat,
+};
 
 /// Nodes per chunk; chunks never move, so growth copies nothing.
 const CHUNK: usize = 4096;
@@ -118,7 +120,7 @@ impl Tree {
     pub fn new(options: TreeOptions) -> Self {
         let mut tree = Self::without_nodes(options);
         tree.insert_root(Some(&[]), AclId::OPEN, StatPersisted::default());
-        for path in ["/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+        for path in ["/zookeeper", "/zookeeper/quota", CONFIG_NODE] {
             let parent = tree.lookup(parent_path(path)).unwrap_or(ZnodeId::ROOT);
             tree.insert_child(
                 path,
@@ -130,7 +132,7 @@ impl Tree {
         }
         let read_only = [AclEntry::world(menagerie_wire::data::perms::READ)];
         // The version −1 of an unconditional change is what the node keeps.
-        let _always_there = tree.set_acl("/zookeeper/config", &read_only, -1);
+        let _always_there = tree.set_acl(CONFIG_NODE, &read_only, -1);
         tree
     }
 
@@ -528,7 +530,7 @@ impl Tree {
     /// Takes over the text of the configuration in force, which no transaction did.
     /// Source: `ZKDatabase.initConfigInZKDatabase`.
     pub fn set_config(&mut self, text: &str, version: i64, time_ms: i64) {
-        let path = "/zookeeper/config";
+        let path = CONFIG_NODE;
         let zxid = self.last_zxid;
         let _always_there = self.set_data(path, Some(text.as_bytes()), -1, version, time_ms);
         self.last_zxid = zxid;
@@ -588,6 +590,8 @@ impl Tree {
         let id = self.place(root);
         debug_assert_eq!(id, ZnodeId::ROOT);
         self.count_in("", id);
+        // Under its other name, `/`, it counts once more.
+        self.data_bytes += 1;
     }
 
     fn insert_child(

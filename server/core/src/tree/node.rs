@@ -148,6 +148,8 @@ pub enum Owner {
     Ttl(i64),
 }
 
+/// Where clients find the configuration of the ensemble. Source: `ZooDefs.CONFIG_NODE`.
+pub const CONFIG_NODE: &str = "/zookeeper/config";
 /// The owner value of containers.
 pub const CONTAINER_OWNER: i64 = i64::MIN;
 /// The longest time to live, ms.

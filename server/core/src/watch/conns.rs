@@ -249,6 +249,18 @@ impl Conns {
         ids
     }
 
+    /// Paths that the connection watches.
+    pub(super) fn paths_of(&self, conn: ConnId) -> usize {
+        let hash = self.hash.hash_one(conn);
+        let found = self.index.find(hash, |(other, _)| *other == conn);
+        match found.map(|(_, place)| place.kind()) {
+            None => 0,
+            Some(Kind::Single(_)) => 1,
+            Some(Kind::Short(index)) => self.short.values.get(index).map_or(0, |s| used(s).len()),
+            Some(Kind::Long(index)) => self.long.values.get(index).map_or(0, |long| long.live),
+        }
+    }
+
     fn ids<'a>(&'a self, place: &'a Place) -> Vec<PathId> {
         match place.kind() {
             Kind::Single(only) => vec![only],

@@ -351,6 +351,20 @@ impl WatchTable {
         }
     }
 
+    /// Paths that the connection watches, in any way.
+    #[must_use]
+    pub fn paths_of(&self, conn: ConnId) -> usize {
+        self.conns.paths_of(conn)
+    }
+
+    /// Whether the connection watches `path`, in any way.
+    #[must_use]
+    pub fn is_watched(&self, path: &str, conn: ConnId) -> bool {
+        let found = self.paths.find(&self.hash, path);
+        let watchers = found.and_then(|id| self.paths.watchers(id));
+        watchers.is_some_and(|watchers| !watchers.modes(conn).is_empty())
+    }
+
     fn account(&mut self, old: Modes, new: Modes) {
         let shift = |count: &mut usize, table: Modes| {
             *count =

@@ -7,17 +7,23 @@ use menagerie_wire::data::Acl;
 use menagerie_wire::jute;
 use menagerie_wire::op::{ErrorCode, op_code};
 
-use super::{Client, Happening, InFlight, Op, World};
+use super::{Client, Happening, InFlight, SESSION_MS, World};
 use crate::check::Violation;
+use crate::check::linearizability::{Answered, Asked};
+use crate::check::session_order::SessionOrder;
 use crate::node::Answer;
 
 impl World {
     pub(super) fn check_answer(&mut self, conn: ConnId, answer: &Answer) -> Result<(), Violation> {
-        let Answer::Done {
-            cxid, zxid, err, ..
-        } = answer
-        else {
-            return Ok(());
+        let (cxid, zxid, err, data) = match answer {
+            Answer::Done {
+                cxid,
+                zxid,
+                err,
+                data,
+            } => (cxid, zxid, err, data),
+            Answer::Event(path) => return self.check_event(conn, path),
+            _ => return Ok(()),
         };
         let of = |client: &&mut Client| client.at.is_some_and(|(_, at)| at == conn);
         let Some(client) = self.clients.iter_mut().find(of) else {
@@ -32,38 +38,46 @@ impl World {
                 client.in_flight, client.at, client.session
             ));
         }
-        if *zxid < client.last_zxid {
-            return Err(format!(
-                "session order: {zxid} behind {}, which the client has seen",
-                client.last_zxid
-            ));
-        }
-        client.last_zxid = *zxid;
-        match request.op {
-            Op::Create | Op::Write if *err == ErrorCode::Ok => {
-                if *zxid <= request.floor {
-                    return Err(format!(
-                        "linearizability: a write sent after {} was acknowledged got {zxid}",
-                        request.floor
-                    ));
-                }
+        client.order.replied(*zxid)?;
+        match &request.asked {
+            Asked::Create(..) | Asked::Write(..) | Asked::Reconfig if *err == ErrorCode::Ok => {
+                SessionOrder::wrote(*zxid, request.floor)?;
                 self.acknowledged = self.acknowledged.max(*zxid);
                 self.report.acknowledged += 1;
+                self.report.reconfigurations +=
+                    usize::from(matches!(request.asked, Asked::Reconfig));
                 self.checker.acknowledged(*zxid)?;
             }
-            Op::Sync => client.synced_to = client.synced_to.max(request.floor),
-            Op::Read => {
+            Asked::Sync => client.order.synced(request.floor),
+            Asked::Read(path, watch) => {
                 self.report.reads += 1;
-                if *zxid < client.synced_to {
-                    return Err(format!(
-                        "sync: a read behind a sync that had to show {} shows {zxid}",
-                        client.synced_to
-                    ));
+                client.order.read(*zxid)?;
+                if [ErrorCode::Ok, ErrorCode::NoNode].contains(err) {
+                    let changed = data.as_ref().map(|(_, changed)| *changed);
+                    client.watches.read(path, changed, *watch)?;
                 }
             }
             _ => {}
         }
-        Ok(())
+        let ephemeral = request.ephemeral;
+        self.answered.push(Answered {
+            session: client.session.unwrap_or_default(),
+            cxid: *cxid,
+            asked: request.asked,
+            zxid: *zxid,
+            err: *err,
+            data: data.clone().map(|(data, _)| data),
+        });
+        self.check_error(ephemeral, *err)
+    }
+
+    fn check_event(&mut self, conn: ConnId, path: &str) -> Result<(), Violation> {
+        let of = |client: &&mut Client| client.at.is_some_and(|(_, at)| at == conn);
+        let Some(client) = self.clients.iter_mut().find(of) else {
+            return Ok(());
+        };
+        self.report.events += 1;
+        client.watches.fired(path)
     }
 
     pub(super) fn hear(&mut self, conn: ConnId, answer: Answer) {
@@ -82,18 +96,22 @@ impl World {
             }
             Answer::Session(session) => {
                 client.session = Some(session);
+                client.home = client.home.or(client.at.map(|(sid, _)| sid));
                 client.established = true;
             }
             Answer::Closed => {
-                if !client.established {
+                if !client.established || client.closing {
                     client.session = None;
+                    (client.home, client.wants_ephemerals) = (None, false);
                 }
                 client.at = None;
                 client.established = false;
+                client.closing = false;
                 client.in_flight.clear();
-                client.synced_to = Zxid(0);
+                client.order.disconnected();
+                client.watches.disconnected();
             }
-            Answer::Done { .. } => {}
+            Answer::Done { .. } | Answer::Event(_) => {}
         }
     }
 
@@ -101,64 +119,56 @@ impl World {
         let delay = self.rng.i64(1..60);
         self.at(delay, Happening::Act(index));
         let client = &self.clients[index];
+        if client.silent_until > self.now {
+            return Ok(());
+        }
         let Some((sid, conn)) = client.at else {
             return self.client_connects(index);
         };
-        if self.rng.u16(..400) == 0 {
+        match self.rng.u16(..800) {
             // It moves to another server.
-            self.detach(sid, conn);
-            return Ok(());
+            0 | 1 => {
+                self.detach(sid, conn);
+                return Ok(());
+            }
+            // It is not heard of for so long that it may lose its session.
+            2 => {
+                self.detach(sid, conn);
+                self.clients[index].silent_until = self.now + self.rng.i64(1000..12_000);
+                return Ok(());
+            }
+            _ => {}
         }
-        if !client.established || client.in_flight.len() >= 4 {
+        let client = &self.clients[index];
+        if !client.established || client.closing || client.in_flight.len() >= 4 {
             return Ok(());
         }
         let Some(session) = client.session else {
             return Ok(());
         };
-        let key = format!("/k{}", self.rng.u8(..3));
-        let (op, code, body) = match self.rng.u8(..10) {
-            0 => {
-                let request = CreateRequest {
-                    path: Some(key.into()),
-                    data: Some(b"new"),
-                    acl: Some(vec![Acl::new(31, "world", "anyone")]),
-                    flags: i32::from(self.rng.u8(..4) == 0),
-                };
-                (Op::Create, op_code::CREATE, jute::to_vec(&request))
-            }
-            1..=5 => {
-                let data = format!("{index}-{}", client.writes);
-                let request = SetDataRequest {
-                    path: Some(key.into()),
-                    data: Some(data.as_bytes()),
-                    version: -1,
-                };
-                (Op::Write, op_code::SET_DATA, jute::to_vec(&request))
-            }
-            6 => {
-                let path = Some("/".into());
-                (Op::Sync, op_code::SYNC, jute::to_vec(&PathRequest { path }))
-            }
-            _ => {
-                let request = PathWatchRequest {
-                    path: Some(key.into()),
-                    watch: false,
-                };
-                (Op::Read, op_code::GET_DATA, jute::to_vec(&request))
-            }
-        };
+        let (asked, code, body) = self.request(index, sid);
         let floor = self.acknowledged;
         let client = &mut self.clients[index];
         client.cxid += 1;
         client.writes += 1;
+        client.closing = asked == Asked::Close;
+        // The flags come last.
+        let ephemeral = code == op_code::CREATE && body.ends_with(&1_i32.to_be_bytes());
+        client.wants_ephemerals |= ephemeral;
         let cxid = Cxid(client.cxid);
-        client.in_flight.push_back(InFlight { cxid, op, floor });
+        let in_flight = InFlight {
+            cxid,
+            asked,
+            ephemeral,
+            floor,
+        };
         if self.plan.verbose {
             println!(
-                "{:>7} client {index} at {sid}: {cxid} operation {code}",
-                self.now
+                "{:>7} client {index} at {sid}: {cxid} {:?}",
+                self.now, in_flight.asked
             );
         }
+        client.in_flight.push_back(in_flight);
         let request = Request {
             conn: Some(conn),
             session,
@@ -168,6 +178,61 @@ impl World {
             auth: std::sync::Arc::from([]),
         };
         self.tell(sid, Event::Request(request))
+    }
+
+    /// What a client wants next: the request, its code and its body.
+    fn request(&mut self, index: usize, sid: Sid) -> (Asked, i32, Vec<u8>) {
+        let key = format!("/k{}", self.rng.u8(..3));
+        let path = Some(key.as_str().into());
+        if self.reconfigures > 0 && self.rng.u8(..self.reconfigures) == 0 {
+            return (
+                Asked::Reconfig,
+                op_code::RECONFIG,
+                self.random_reconfig(sid),
+            );
+        }
+        if self.rng.u16(..600) == 0 {
+            return (Asked::Close, op_code::CLOSE_SESSION, Vec::new());
+        }
+        // Now and then longer than a sector of the disk.
+        let mut data = format!("{index}-{}", self.clients[index].writes).into_bytes();
+        if self.rng.u8(..10) == 0 {
+            data.resize(self.rng.usize(data.len()..1500), b'+');
+        }
+        match self.rng.u8(..10) {
+            0 => {
+                let request = CreateRequest {
+                    path,
+                    data: Some(&data),
+                    acl: Some(vec![Acl::new(31, "world", "anyone")]),
+                    flags: i32::from(self.rng.u8(..4) == 0),
+                };
+                let body = jute::to_vec(&request);
+                (Asked::Create(key, data), op_code::CREATE, body)
+            }
+            1..=5 => {
+                let request = SetDataRequest {
+                    path,
+                    data: Some(&data),
+                    version: -1,
+                };
+                let body = jute::to_vec(&request);
+                (Asked::Write(key, data), op_code::SET_DATA, body)
+            }
+            6 => {
+                let path = Some("/".into());
+                (
+                    Asked::Sync,
+                    op_code::SYNC,
+                    jute::to_vec(&PathRequest { path }),
+                )
+            }
+            _ => {
+                let watch = self.rng.u8(..3) == 0;
+                let body = jute::to_vec(&PathWatchRequest { path, watch });
+                (Asked::Read(key, watch), op_code::GET_DATA, body)
+            }
+        }
     }
 
     pub(super) fn tell(&mut self, sid: Sid, event: Event) -> Result<(), Violation> {
@@ -188,12 +253,12 @@ impl World {
         let Some(running) = machine.running.as_ref().filter(|_| machine.serving) else {
             return Ok(());
         };
-        if machine.paused_until > self.now || client.last_zxid > Zxid(running.tree.last_zxid()) {
+        if machine.paused_until > self.now || client.order.last() > Zxid(running.tree.last_zxid()) {
             return Ok(());
         }
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
-        let timeout_ms = 4000;
+        let timeout_ms = SESSION_MS;
         let session = client.session;
         let client = &mut self.clients[index];
         client.at = Some((sid, conn));

@@ -2,60 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use bytes::Bytes;
-use menagerie_core::effect::{Effect, Effects};
-use menagerie_core::event::{Event, Now};
+use menagerie_core::effect::{Effects, Port};
+use menagerie_core::event::Event;
 use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
-use menagerie_core::planted::Planted;
 use menagerie_core::quorum::{Configs, Membership};
-use menagerie_core::zab::packet::Packet;
+use menagerie_core::sessions::SessionRules;
 use menagerie_wire::text::cfg::Members;
 
+use crate::check::linearizability::{self, Answered, Asked};
+use crate::check::local_sessions;
+use crate::check::session_order::SessionOrder;
+use crate::check::watch_order::WatchOrder;
 use crate::check::{Checker, Violation};
-use crate::disk::{Disk, Snapshot, Task};
-use crate::node::{Answer, Answers, Nobody, Running, start};
+use crate::disk::Disk;
+use crate::disk::blocks::SimDisk;
+use crate::disk::files::Files;
+use crate::disk::model::Model;
+use crate::node::{Answer, Answers};
+use crate::plan::{Plan, Report};
+use machine::Machine;
 
 mod clients;
 mod disks;
+mod effects;
 mod faults;
+mod liveness;
+mod machine;
 mod network;
+mod operator;
+mod reconfig;
+mod sessions;
 
-/// What to simulate.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Decides everything that the rest of the plan leaves open.
-    pub seed: u64,
-    /// Simulated milliseconds with faults.
-    pub faults_ms: i64,
-    /// Whether to tell what happens.
-    pub verbose: bool,
-    /// A bug in all members.
-    pub planted: Planted,
-}
-
-/// What a run amounted to.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// Transactions that were delivered.
-    pub delivered: usize,
-    /// Writes that clients were told of.
-    pub acknowledged: usize,
-    /// Reads that were answered.
-    pub reads: usize,
-    /// Epochs that had a leader.
-    pub epochs: usize,
-    /// Members that crashed.
-    pub crashes: usize,
-    /// Learners brought up to date by transactions alone, by truncation, by a snapshot.
-    pub syncs: [usize; 3],
-    /// Sessions that were lost.
-    pub expired: usize,
-    /// Members, observers among them.
-    pub members: usize,
-}
-
-/// Simulated milliseconds within which everything must be well after the last fault.
-const RECOVERY_MS: i64 = 60_000;
+/// One in so many seeds runs the storage crate over a simulated disk, the others a model of it.
+const FILES_ONE_IN: u64 = 4;
+/// The sessions' time-out.
+const SESSION_MS: i32 = 4000;
 /// Members may be stopped for so long.
 const PAUSE_MAX_MS: i64 = 3_000;
 
@@ -64,9 +45,14 @@ enum Happening {
     Tell(Sid, u64, Event),
     Tick(Sid, u64),
     DiskDone(Sid, u64),
+    SaveMore(Sid, u64),
     Start(Sid),
+    Room(Sid),
+    Operator(Sid),
+    Connect(Sid, u64, (Sid, Port), u32),
     Act(usize),
     Fault,
+    Strike,
     Heal(BTreeSet<(Sid, Sid)>),
     Resume(Sid, u64),
 }
@@ -95,22 +81,6 @@ impl Ord for Scheduled {
     }
 }
 
-#[derive(Debug, Default)]
-struct Machine {
-    disk: Disk,
-    running: Option<Running>,
-    incarnation: u64,
-    paused_until: i64,
-    /// What came while it was stopped, in order.
-    waiting: VecDeque<Event>,
-    /// Until then the disk is slow.
-    slow_until: i64,
-    /// Added to the wall clock.
-    skew_ms: i64,
-    next_tick: i64,
-    serving: bool,
-}
-
 #[derive(Debug)]
 struct Link {
     leader: Sid,
@@ -121,18 +91,12 @@ struct Link {
     stalled: [VecDeque<Event>; 2],
 }
 
-#[derive(Debug, Clone)]
-enum Op {
-    Create,
-    Write,
-    Read,
-    Sync,
-}
-
 #[derive(Debug)]
 struct InFlight {
     cxid: Cxid,
-    op: Op,
+    asked: Asked,
+    /// Whether it creates an ephemeral node.
+    ephemeral: bool,
     /// The highest zxid acknowledged to anyone when it was sent.
     floor: Zxid,
 }
@@ -141,13 +105,20 @@ struct InFlight {
 struct Client {
     at: Option<(Sid, ConnId)>,
     session: Option<SessionId>,
+    /// Where the session was opened.
+    home: Option<Sid>,
+    /// Whether it has asked for an ephemeral node in that session.
+    wants_ephemerals: bool,
     established: bool,
     cxid: i32,
     in_flight: VecDeque<InFlight>,
-    last_zxid: Zxid,
-    /// What a read behind a finished sync must have.
-    synced_to: Zxid,
+    order: SessionOrder,
+    watches: WatchOrder,
     writes: u32,
+    /// It has asked for the end of its session.
+    closing: bool,
+    /// Until then it does nothing.
+    silent_until: i64,
 }
 
 struct World {
@@ -156,13 +127,21 @@ struct World {
     now: i64,
     seq: u64,
     queue: BinaryHeap<Scheduled>,
-    configs: Configs,
+    /// Whether followers serve observers.
+    masters: bool,
+    /// How new sessions begin.
+    sessions: SessionRules,
+    /// One in so many requests changes the ensemble; 0 for none.
+    reconfigures: u8,
+    /// Whether members know when their database was lost.
+    guarded: bool,
     machines: BTreeMap<Sid, Machine>,
     links: BTreeMap<LinkId, Link>,
     next_link: u64,
     next_conn: u32,
     blocked: BTreeSet<(Sid, Sid)>,
     clients: Vec<Client>,
+    answered: Vec<Answered>,
     checker: Checker,
     report: Report,
     acknowledged: Zxid,
@@ -181,9 +160,12 @@ pub fn run(plan: &Plan) -> Result<Report, Violation> {
     Ok(world.report)
 }
 
-fn membership(rng: &mut fastrand::Rng) -> (Membership, usize) {
+fn membership(rng: &mut fastrand::Rng, masters: bool) -> (Membership, usize) {
     let voters = [3, 3, 3, 5, 5, 7][rng.usize(..6)];
-    let observers = rng.usize(..3).saturating_sub(1);
+    let mut observers = rng.usize(..3).saturating_sub(1);
+    if masters {
+        observers += rng.usize(1..3);
+    }
     let mut text = String::new();
     for id in 1..=voters + observers {
         let role = if id > voters {
@@ -206,15 +188,43 @@ fn membership(rng: &mut fastrand::Rng) -> (Membership, usize) {
 impl World {
     fn new(plan: Plan) -> Self {
         let mut rng = fastrand::Rng::with_seed(plan.seed);
-        let (membership, count) = membership(&mut rng);
+        let masters = plan.seed.is_multiple_of(3);
+        let (membership, members) = membership(&mut rng, masters);
+        let some = [0, 0, 60, 15][rng.usize(..4)];
+        let reconfigures = plan.reconfigures.unwrap_or(some);
+        let spare = if reconfigures > 0 { rng.usize(..4) } else { 0 };
+        let count = members + spare;
+        // The protocol's seeds are quicker on the model of a disk; see `FILES_ONE_IN`.
+        let files = plan.files.unwrap_or(plan.seed.is_multiple_of(FILES_ONE_IN));
+        let guarded = fastrand::Rng::with_seed(plan.seed.rotate_left(17)).bool();
+        // Apart from the rest, so that a seed without local sessions is what it was before them.
+        let sessions = match fastrand::Rng::with_seed(!plan.seed).u8(..6) {
+            0 => SessionRules::Local { upgrade: false },
+            1 | 2 => SessionRules::Local { upgrade: true },
+            _ => SessionRules::Global,
+        };
         let machines = (1..=count)
             .map(|id| {
-                let machine = Machine {
-                    skew_ms: rng.i64(-5000..5000),
-                    next_tick: i64::MAX,
-                    ..Machine::default()
+                let mut its = membership.clone();
+                if id > members {
+                    // It knows the others, who do not know it.
+                    let line = format!("{its}\nserver.{id}=host{id}:2888:3888;2181\n");
+                    let line = if its.members().is_hierarchical() {
+                        format!("{line}group.9={id}\n")
+                    } else {
+                        line
+                    };
+                    its = Membership::new(Members::parse_dynamic(&line).unwrap_or_default());
+                }
+                let disk = if files {
+                    let blocks = SimDisk::new(rng.fork(), plan.storage_bug);
+                    let configs = Configs::new(its);
+                    Disk::Files(Box::new(Files::new(blocks, configs, &mut rng)))
+                } else {
+                    Disk::Model(Box::new(Model::new(Configs::new(its))))
                 };
-                (Sid(i64::try_from(id).unwrap_or_default()), machine)
+                let sid = Sid(i64::try_from(id).unwrap_or_default());
+                (sid, Machine::new(disk, &mut rng))
             })
             .collect();
         let clients = (0..rng.usize(2..8)).map(|_| Client::default()).collect();
@@ -224,16 +234,21 @@ impl World {
             now: 0,
             seq: 0,
             queue: BinaryHeap::new(),
-            configs: Configs::new(membership),
+            masters,
+            sessions,
+            reconfigures,
+            guarded,
             machines,
             links: BTreeMap::new(),
             next_link: 1,
             next_conn: 1,
             blocked: BTreeSet::new(),
             clients,
+            answered: Vec::new(),
             checker: Checker::default(),
             report: Report {
                 members: count,
+                with_files: usize::from(files),
                 ..Report::default()
             },
             acknowledged: Zxid(0),
@@ -278,68 +293,11 @@ impl World {
         self.at(2000, Happening::Fault);
         let end = self.plan.faults_ms;
         self.until(end, |_| false)?;
-        self.recover();
-        let deadline = self.now + RECOVERY_MS;
-        let target = self.checker.last();
-        if !self.until(deadline, |world| world.is_well(target))? {
-            return Err(format!("liveness: {}", self.describe()));
-        }
-        self.report.delivered = self.checker.delivered_count();
+        self.liveness()?;
+        linearizability::check(self.checker.order(), &self.answered)?;
+        self.report.delivered = self.checker.order().len();
         self.report.epochs = self.checker.epoch_count();
         Ok(())
-    }
-
-    /// All faults are over.
-    fn recover(&mut self) {
-        self.say(|| "no more faults".to_owned());
-        self.calm = true;
-        let blocked = std::mem::take(&mut self.blocked);
-        self.flush(&blocked);
-        let down: Vec<Sid> = self
-            .machines
-            .iter_mut()
-            .filter_map(|(sid, machine)| {
-                machine.slow_until = 0;
-                machine.running.is_none().then_some(*sid)
-            })
-            .collect();
-        for sid in down {
-            self.at(10, Happening::Start(sid));
-        }
-    }
-
-    /// Everyone serves, has delivered the same, and more than `target`: writes succeed.
-    fn is_well(&self, target: Zxid) -> bool {
-        let last = self.checker.last();
-        last > target
-            && self.machines.values().all(|machine| {
-                machine.serving
-                    && machine
-                        .running
-                        .as_ref()
-                        .and_then(|running| running.lineage.last())
-                        .is_some_and(|(zxid, _)| *zxid == last)
-            })
-    }
-
-    fn describe(&self) -> String {
-        let mut text = format!(
-            "{RECOVERY_MS} ms were not enough; last {}",
-            self.checker.last()
-        );
-        for (sid, machine) in &self.machines {
-            let state = machine.running.as_ref().map(|running| {
-                let member = &running.member;
-                format!(
-                    "{:?} seen {} log {}",
-                    member.phase(),
-                    running.lineage.len(),
-                    member.history().last()
-                )
-            });
-            text += &format!("; server {sid}: {state:?}");
-        }
-        text
     }
 
     fn until(&mut self, end: i64, done: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
@@ -391,9 +349,35 @@ impl World {
             }
             Happening::Tick(sid, incarnation) => self.tick(sid, incarnation),
             Happening::DiskDone(sid, incarnation) => self.disk_done(sid, incarnation),
+            Happening::SaveMore(sid, incarnation) => {
+                self.save_more(sid, incarnation);
+                Ok(())
+            }
             Happening::Start(sid) => self.start(sid),
+            Happening::Room(sid) => {
+                self.make_room(sid);
+                Ok(())
+            }
+            Happening::Operator(sid) => {
+                self.operate(sid);
+                Ok(())
+            }
+            Happening::Connect(learner, incarnation, at, attempt) => {
+                self.connect(learner, incarnation, at, attempt);
+                Ok(())
+            }
             Happening::Act(client) => self.act(client),
             Happening::Fault => self.fault(),
+            Happening::Strike => {
+                if self.rng.bool() {
+                    self.strike();
+                } else {
+                    self.strike_reconfig();
+                }
+                Ok(())
+            }
+            // Who has to be healed is, and who is cut off stays so.
+            Happening::Heal(_) if self.calm => Ok(()),
             Happening::Heal(pairs) => {
                 for pair in &pairs {
                     self.blocked.remove(pair);
@@ -402,90 +386,6 @@ impl World {
                 Ok(())
             }
         }
-    }
-
-    fn clock(&self, sid: Sid) -> Now {
-        let skew = self.machines.get(&sid).map_or(0, |machine| machine.skew_ms);
-        Now {
-            mono_ms: self.now,
-            wall_ms: 1_700_000_000_000 + self.now + skew,
-        }
-    }
-
-    fn start(&mut self, sid: Sid) -> Result<(), Violation> {
-        let now = self.clock(sid);
-        let seed = self.rng.u64(..);
-        let planted = self.plan.planted;
-        let configs = self.configs.clone();
-        let Some(machine) = self.machines.get_mut(&sid) else {
-            return Ok(());
-        };
-        if machine.running.is_some() {
-            return Ok(());
-        }
-        machine.incarnation += 1;
-        machine.next_tick = i64::MAX;
-        machine.serving = false;
-        machine.running = Some(start(sid, &configs, &machine.disk, now, seed, planted));
-        self.say(|| format!("server {sid} starts"));
-        self.tell_reachable(sid, true);
-        self.step(sid, None)
-    }
-
-    fn crash(&mut self, sid: Sid) {
-        let mut rng = self.rng.fork();
-        let Some(machine) = self.machines.get_mut(&sid) else {
-            return;
-        };
-        let Some(running) = machine.running.take() else {
-            return;
-        };
-        machine.disk.crash(&mut rng);
-        machine.waiting.clear();
-        machine.serving = false;
-        machine.incarnation += 1;
-        self.report.crashes += 1;
-        let last = machine.disk.last();
-        self.say(|| format!("server {sid} crashes; its log ends at {last:?}"));
-        drop(running);
-        for conn in self.conns_at(sid) {
-            self.hear(conn, Answer::Closed);
-        }
-        let broken: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.leader == sid || link.learner == sid)
-            .map(|(id, _)| *id)
-            .collect();
-        for link in broken {
-            self.break_link(link, None);
-        }
-        self.tell_reachable(sid, false);
-    }
-
-    fn tick(&mut self, sid: Sid, incarnation: u64) -> Result<(), Violation> {
-        let now = self.clock(sid);
-        let Some(machine) = self.machines.get_mut(&sid) else {
-            return Ok(());
-        };
-        if machine.incarnation != incarnation || machine.next_tick > self.now {
-            return Ok(());
-        }
-        if machine.paused_until > self.now {
-            machine.next_tick = machine.paused_until;
-            let delay = machine.paused_until - self.now;
-            self.at(delay, Happening::Tick(sid, incarnation));
-            return Ok(());
-        }
-        machine.next_tick = i64::MAX;
-        if let Some(running) = &mut machine.running {
-            // Clients of this server are heard all the time.
-            let sessions: Vec<SessionId> = running.conns.values().copied().collect();
-            for session in sessions {
-                running.member.replica_mut().touch(session, now.mono_ms);
-            }
-        }
-        self.step(sid, Some(Event::Tick))
     }
 
     /// One event and all that follows from it on that machine.
@@ -514,11 +414,8 @@ impl World {
         };
         let (incarnation, before) = (machine.incarnation, machine.next_tick);
         if let Some(running) = &machine.running {
-            let next = running
-                .member
-                .next_tick()
-                .max(self.now + i64::from(before == self.now));
-            let next = next.max(self.now);
+            let next = machine.clock.when(running.member.next_tick());
+            let next = next.max(self.now + i64::from(before == self.now));
             if next < machine.next_tick && next < i64::MAX {
                 machine.next_tick = next;
                 let delay = next - self.now;
@@ -535,9 +432,12 @@ impl World {
             return Ok(());
         };
         while running.member.has_committed() {
-            running
-                .member
-                .apply_committed(&mut running.tree, &Nobody, &mut answers, limit);
+            running.member.apply_committed(
+                &mut running.tree,
+                &running.watches,
+                &mut answers,
+                limit,
+            );
             let from = running.lineage.len();
             let before = running.lineage.last().map_or(Zxid(0), |(zxid, _)| *zxid);
             let last = Zxid(running.tree.last_zxid());
@@ -548,13 +448,21 @@ impl World {
             if self.plan.verbose {
                 println!("{:>7} {text}", self.now);
             }
-            self.checker.delivered(sid, running, from)?;
+            if count > 0 {
+                self.checker.delivered(sid, running, from)?;
+            }
         }
+        let sessions = running.member.replica().all_sessions();
+        local_sessions::check(sid, sessions, &running.tree)?;
         if let Some(zxid) = answers.mismatch {
             return Err(format!(
                 "digest: server {sid} differs from the leader's at {zxid}"
             ));
         }
+        self.answer(sid, answers)
+    }
+
+    fn answer(&mut self, sid: Sid, answers: Answers) -> Result<(), Violation> {
         for (conn, answer) in answers.list {
             if self.plan.verbose {
                 println!("{:>7} server {sid} answers {conn}: {answer:?}", self.now);
@@ -564,6 +472,13 @@ impl World {
             }
             self.check_answer(conn, &answer)?;
             self.hear(conn, answer);
+        }
+        let running = self.machines.get(&sid).and_then(|m| m.running.as_ref());
+        let conns = running.map(|running| running.conns.clone());
+        for (conn, session) in conns.unwrap_or_default() {
+            if answers.ended.contains(&session) {
+                self.detach(sid, conn);
+            }
         }
         Ok(())
     }
@@ -575,135 +490,5 @@ impl World {
         {
             running.conns.insert(conn, session);
         }
-    }
-
-    fn carry_out(&mut self, sid: Sid, effects: Effects) -> Result<(), Violation> {
-        if !effects.log.ends.is_empty() {
-            let entries = effects.log.entries();
-            let entries = entries.map(|(zxid, bytes)| (zxid, Bytes::copy_from_slice(bytes)));
-            let task = Task::Append(entries.collect());
-            self.enqueue(sid, task);
-        }
-        for effect in effects.actions {
-            self.carry_out_one(sid, effect)?;
-        }
-        for (to, notification) in effects.votes {
-            self.send_vote(sid, to, notification);
-        }
-        for (link, packet) in effects.packets {
-            self.send(sid, link, packet);
-        }
-        Ok(())
-    }
-
-    fn carry_out_one(&mut self, sid: Sid, effect: Effect) -> Result<(), Violation> {
-        let incarnation = self
-            .machines
-            .get(&sid)
-            .map_or(0, |machine| machine.incarnation);
-        match effect {
-            Effect::Say(text) => self.say(|| format!("server {sid}: {text}")),
-            Effect::Phase(phase) => {
-                let Some(machine) = self.machines.get_mut(&sid) else {
-                    return Ok(());
-                };
-                machine.serving = phase.serving;
-                if let Some(running) = &machine.running
-                    && phase.serving
-                {
-                    self.checker.serves(sid, &phase, running)?;
-                }
-            }
-            Effect::Connect { leader } => self.connect(sid, leader),
-            Effect::CloseLink { link, reason } => {
-                self.say(|| format!("server {sid} closes link {}: {reason}", link.0));
-                self.break_link(link, Some(sid));
-            }
-            Effect::CloseConns(conns) => {
-                for conn in conns {
-                    self.detach(sid, conn);
-                }
-            }
-            Effect::CloseAllConns { .. } => {
-                let at = self.conns_at(sid);
-                for conn in at {
-                    self.detach(sid, conn);
-                }
-            }
-            Effect::PersistEpoch { kind, epoch } => self.enqueue(sid, Task::Epoch(kind, epoch)),
-            Effect::Truncate { zxid, reload } => {
-                let machine = self.machines.get(&sid);
-                if machine.is_some_and(|machine| machine.disk.can_truncate(zxid)) {
-                    self.enqueue(sid, Task::Truncate(zxid, reload));
-                } else {
-                    let reason = "the log does not reach back".to_owned();
-                    let event = Event::TruncateFailed { zxid, reason };
-                    self.at(1, Happening::Tell(sid, incarnation, event));
-                }
-            }
-            Effect::InstallSnapshot { link, .. } => {
-                let running = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut());
-                if let Some(snapshot) = running.and_then(|r| r.parked.remove(&link)) {
-                    self.enqueue(sid, Task::Install(snapshot));
-                }
-            }
-            Effect::ReadLog { link, from, upto } => {
-                // Sometimes a snapshot is smaller.
-                let wanted = self.rng.bool();
-                let machine = self.machines.get(&sid).filter(|_| wanted);
-                let entries = machine.and_then(|machine| machine.disk.read(from, upto));
-                let delay = self.rng.i64(0..200);
-                let event = Event::LogRead { link, entries };
-                self.at(delay, Happening::Tell(sid, incarnation, event));
-            }
-            Effect::AnswerPing { link, zxid } => {
-                let touched = self.machines.get(&sid).and_then(|m| m.running.as_ref());
-                let touched = touched.map(|running| {
-                    running
-                        .conns
-                        .values()
-                        .map(|session| (*session, 4000))
-                        .collect()
-                });
-                self.send(sid, link, Packet::Ping { zxid, touched });
-            }
-            Effect::SaveSnapshot => {
-                let Some(running) = self.machines.get(&sid).and_then(|m| m.running.as_ref()) else {
-                    return Ok(());
-                };
-                let sessions = running.member.replica().sessions().all();
-                let snapshot = Snapshot::of(&running.tree, sessions, running.lineage.clone());
-                self.enqueue(sid, Task::Save(snapshot));
-            }
-            Effect::SessionResumed {
-                conn,
-                session,
-                timeout_ms,
-            } => {
-                if timeout_ms.is_some() {
-                    self.attach(sid, conn, session);
-                    self.hear(conn, Answer::Session(session));
-                } else {
-                    self.hear(conn, Answer::Session(SessionId(0)));
-                }
-            }
-            Effect::Dropped { conn } => self.detach(sid, conn),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn conns_at(&self, sid: Sid) -> Vec<ConnId> {
-        let here = self.clients.iter().filter_map(|client| client.at);
-        here.filter(|(at, _)| *at == sid)
-            .map(|(_, conn)| conn)
-            .collect()
-    }
-
-    fn detach(&mut self, sid: Sid, conn: ConnId) {
-        if let Some(running) = self.machines.get_mut(&sid).and_then(|m| m.running.as_mut()) {
-            running.conns.remove(&conn);
-        }
-        self.hear(conn, Answer::Closed);
     }
 }

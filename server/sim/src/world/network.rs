@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use menagerie_core::effect::Port;
 use menagerie_core::event::Event;
 use menagerie_core::ids::{LinkId, Sid};
 use menagerie_core::zab::packet::Packet;
@@ -23,6 +24,16 @@ impl World {
             if !up || self.rng.u8(..60) == 0 {
                 continue;
             }
+            self.say(|| {
+                format!(
+                    "vote {from} to {to}: {:?} {} round {} of {:x} {:x}",
+                    notification.state,
+                    notification.leader,
+                    notification.round,
+                    notification.peer_epoch,
+                    notification.zxid
+                )
+            });
             // A connection that comes up anew repeats its last message.
             let delay = self.delay() + time * 700;
             let notification = notification.clone();
@@ -58,6 +69,7 @@ impl World {
                 match packet {
                     Packet::Diff(_) => self.report.syncs[0] += 1,
                     Packet::Trunc(_) => self.report.syncs[1] += 1,
+                    Packet::UpToDate if self.hosts(from) => self.report.hosted += 1,
                     _ => {}
                 }
                 // As bytes and back: what cannot be written is not simulated.
@@ -83,6 +95,11 @@ impl World {
         let at = (now + delay).max(link.last[direction]);
         link.last[direction] = at;
         self.at(at - now, Happening::Tell(to, incarnation, event));
+    }
+
+    fn hosts(&self, sid: Sid) -> bool {
+        let running = self.machines.get(&sid).and_then(|m| m.running.as_ref());
+        running.is_some_and(|running| running.member.is_hosting())
     }
 
     /// Sends what waited for the network.
@@ -114,19 +131,38 @@ impl World {
         }
     }
 
-    pub(super) fn connect(&mut self, learner: Sid, leader: Sid) {
+    /// Looks for a leader's port, or a follower's for observers, as often as a server does: a leader
+    /// that has just been elected takes a moment to open it.
+    pub(super) fn connect(
+        &mut self,
+        learner: Sid,
+        incarnation: u64,
+        (to, port): (Sid, Port),
+        attempt: u32,
+    ) {
         let delay = self.delay() + 1;
-        let incarnation = self
-            .machines
-            .get(&learner)
-            .map_or(0, |machine| machine.incarnation);
-        let leads = self.machines.get(&leader).and_then(|m| m.running.as_ref());
-        let leads = leads.is_some_and(|running| running.member.phase().leader == Some(leader));
-        let cut =
-            self.blocked.contains(&(learner, leader)) || self.blocked.contains(&(leader, learner));
-        if !leads || cut {
+        let machine = self.machines.get(&learner);
+        if machine.is_none_or(|machine| machine.incarnation != incarnation) {
+            return;
+        }
+        let running = self.machines.get(&to).and_then(|m| m.running.as_ref());
+        let listens = running.is_some_and(|running| match port {
+            Port::Quorum => running.member.phase().leader == Some(to),
+            Port::ObserverMaster => running.member.is_hosting(),
+        });
+        let cut = self.blocked.contains(&(learner, to)) || self.blocked.contains(&(to, learner));
+        let tries = match port {
+            Port::Quorum => 8,
+            Port::ObserverMaster => 2,
+        };
+        if !listens && !cut && attempt < tries {
+            let again = Happening::Connect(learner, incarnation, (to, port), attempt + 1);
+            self.at(delay + (5 << attempt), again);
+            return;
+        }
+        if !listens || cut {
             let reason = "connection refused".to_owned();
-            let event = Event::LinkFailed { leader, reason };
+            let event = Event::LinkFailed { to, reason };
             let delay = delay + self.rng.i64(0..500);
             self.at(delay, Happening::Tell(learner, incarnation, event));
             return;
@@ -136,13 +172,13 @@ impl World {
         let last = [self.now + delay; 2];
         let stalled = [VecDeque::new(), VecDeque::new()];
         let value = Link {
-            leader,
+            leader: to,
             learner,
             last,
             stalled,
         };
         self.links.insert(link, value);
-        let event = Event::LinkUp { leader, link };
+        let event = Event::LinkUp { to, link };
         self.at(delay, Happening::Tell(learner, incarnation, event));
     }
     /// Both ends hear of it, except the one that asked for it.

@@ -1,17 +1,16 @@
-//! Owns the keys for authentication, ACLs, TLS and SASL. May use the readers of values. Must not
+//! Owns the keys for authentication, ACLs and SASL. May use the readers of values. Must not
 //! hold any setting itself.
 
 use menagerie_core::acl::DigestAlg;
+use menagerie_tls::Secret;
 
-use super::{KeySpec, key, no_effect, refuse, refuse_true, silent, unused_bool};
-use crate::config::settings::{Config, Secret};
+use super::{KeySpec, key, no_effect};
+use crate::config::settings::Config;
 use crate::config::value::{Applied, Refused, Taken, lenient_bool, strict_bool};
 
-const NO_TLS: &str = "TLS is not in this version; remove the key to serve without encryption";
-const NO_SASL: &str = "SASL is not in this version; remove the key to serve without it (clients that \
-                       insist on SASL are then turned away)";
-const NEEDS_SASL: &str = "has a meaning with SASL only, which is not in this version";
-const NEEDS_ADMIN: &str = "has a meaning for the admin server only, which is not in this version";
+const NO_QUORUM_KERBEROS: &str =
+    "servers do not log in to each other by Kerberos in this version; remove the key";
+const NO_TICKETS: &str = "a server has its key in a keytab and needs no ticket";
 /// Where ZooKeeper's own providers are.
 const PROVIDERS: &str = "org.apache.zookeeper.server.auth.";
 
@@ -33,10 +32,10 @@ pub(super) const ACCESS: &[KeySpec] = &[
     key(
         "enableEagerACLCheck",
         "false",
-        "ACLs are checked once more before a write goes to the leader.",
-        silent,
-    )
-    .ensemble(),
+        "Members of an ensemble check ACLs before a write goes its way to the leader, and refuse what is \
+         not allowed without a transaction.",
+        |c, _, v| lenient_bool(v, &mut c.eager_acl_check),
+    ),
     key(
         "DigestAuthenticationProvider.enabled",
         "true",
@@ -106,16 +105,15 @@ pub(super) const ACCESS: &[KeySpec] = &[
     key(
         "sessionRequireClientSASLAuth",
         "false",
-        "A session needs SASL, so that in this version no client gets one.",
+        "A session needs SASL; the two keys above then say nothing.",
         |c, _, v| lenient_bool(v, &mut c.session_require_client_sasl_auth),
     ),
     key(
         "allowSaslFailedClients",
         "false",
-        "A connection lives on after SASL failed.",
-        no_effect,
-    )
-    .not_yet(NEEDS_SASL),
+        "A connection lives on after SASL failed, unless SASL is enforced.",
+        |c, _, v| lenient_bool(v, &mut c.sasl.allow_failed_clients),
+    ),
     key(
         "authProvider.*",
         "",
@@ -135,101 +133,39 @@ pub(super) const ACCESS: &[KeySpec] = &[
         "IPAuthenticationProvider.usexforwardedfor",
         "false",
         "The admin server believes X-Forwarded-For.",
-        no_effect,
-    )
-    .not_yet(NEEDS_ADMIN),
+        |c, _, v| lenient_bool(v, &mut c.admin.use_x_forwarded_for),
+    ),
 ];
 
-pub(super) const TLS_SASL: &[KeySpec] = &[
-    key("secureClientPort", "", "Port for clients with TLS.", refuse)
-        .file_only()
-        .refused(NO_TLS),
-    key(
-        "secureClientPortAddress",
-        "",
-        "Address for clients with TLS.",
-        refuse,
-    )
-    .file_only()
-    .refused(NO_TLS),
-    key(
-        "client.portUnification",
-        "false",
-        "TLS on the client port too.",
-        refuse_true,
-    )
-    .refused(NO_TLS),
-    key(
-        "client.certReload",
-        "false",
-        "Certificates are read again when they change.",
-        refuse_true,
-    )
-    .refused(NO_TLS),
-    key(
-        "ssl.*",
-        "",
-        "Keys, certificates and options of TLS for clients.",
-        refuse,
-    )
-    .refused(NO_TLS),
-    key(
-        "fips-mode",
-        "true",
-        "TLS uses the platform's own trust manager.",
-        silent,
-    )
-    .not_yet("has a meaning with TLS only, which is not in this version"),
-    key(
-        "ssl.quorum.*",
-        "",
-        "Keys, certificates and options of TLS between servers.",
-        silent,
-    )
-    .ensemble(),
-    key("sslQuorum", "false", "TLS between servers.", |c, _, v| {
-        strict_bool(v, &mut c.quorum.ssl)
-    })
-    .file_only()
-    .ensemble(),
-    key(
-        "sslQuorumReloadCertFiles",
-        "false",
-        "Certificates between servers are read again when they change.",
-        unused_bool,
-    )
-    .file_only()
-    .ensemble(),
-    key(
-        "portUnification",
-        "false",
-        "Plain and TLS between servers.",
-        unused_bool,
-    )
-    .file_only()
-    .ensemble(),
+pub(super) const SASL: &[KeySpec] = &[
     key(
         "java.security.auth.login.config",
         "",
-        "The JAAS file of SASL.",
-        refuse,
+        "The JAAS file of SASL, with the users and their passwords.",
+        |c, _, v| {
+            c.sasl.jaas_file = Some(v.into());
+            Ok(Taken::Exactly)
+        },
     )
-    .bare()
-    .refused(NO_SASL),
+    .bare(),
     key(
         "sasl.serverconfig",
         "Server",
-        "Section of the JAAS file.",
-        no_effect,
-    )
-    .not_yet(NEEDS_SASL),
+        "Section of the JAAS file that is for clients.",
+        |c, _, v| {
+            v.clone_into(&mut c.sasl.section);
+            Ok(Taken::Exactly)
+        },
+    ),
     key(
         "SASLAuthenticationProvider.superPassword",
         "",
-        "Password of super.",
-        no_effect,
-    )
-    .not_yet(NEEDS_SASL),
+        "Password of the user super, in place of the one in the JAAS file.",
+        |c, _, v| {
+            c.sasl.super_password = Some(Secret::new(v.to_owned()));
+            Ok(Taken::Exactly)
+        },
+    ),
     key(
         "letAnySaslUserDoX",
         "",
@@ -242,67 +178,126 @@ pub(super) const TLS_SASL: &[KeySpec] = &[
     key(
         "requireKerberosConfig",
         "false",
-        "Start only with a Kerberos realm.",
-        refuse_true,
-    )
-    .refused(NO_SASL),
+        "Start only with a Kerberos realm. This and the next five: with the Cargo feature `gssapi`.",
+        |c, _, v| lenient_bool(v, &mut c.sasl.names.required),
+    ),
     key(
-        "kerberos.*",
-        "",
-        "How Kerberos names become user names.",
-        no_effect,
-    )
-    .not_yet(NEEDS_SASL),
+        "kerberos.removeHostFromPrincipal",
+        "false",
+        "Users are named without the host of their Kerberos principal.",
+        |c, _, v| only_true(v, &mut c.sasl.names.remove_host),
+    ),
+    key(
+        "kerberos.removeRealmFromPrincipal",
+        "false",
+        "Users are named without the realm of their Kerberos principal.",
+        |c, _, v| only_true(v, &mut c.sasl.names.remove_realm),
+    ),
     key(
         "security.auth_to_local",
         "DEFAULT",
-        "Rules for Kerberos names.",
+        "Rules that shorten Kerberos principals: `DEFAULT`, or `RULE:[N:FORMAT]` and maybe `(MATCH)` and `s/FROM/TO/` or `s/FROM/TO/g` behind it.",
+        |c, _, v| c.sasl.names.set_rules(v),
+    ),
+    key(
+        "java.security.krb5.conf",
+        "",
+        "The configuration of Kerberos, in place of `KRB5_CONFIG` and `/etc/krb5.conf`.",
+        |c, _, v| {
+            c.sasl.names.krb5_conf = Some(v.into());
+            Ok(Taken::Exactly)
+        },
+    )
+    .bare(),
+    key(
+        "java.security.krb5.realm",
+        "",
+        "The default realm, in place of the one in that file.",
+        |c, _, v| {
+            c.sasl.names.realm = Some(v.to_owned());
+            Ok(Taken::Exactly)
+        },
+    )
+    .bare(),
+    key(
+        "java.security.krb5.kdc",
+        "",
+        "Addresses of the KDC.",
         no_effect,
     )
-    .not_yet(NEEDS_SASL),
-    key("kinit", "/usr/bin/kinit", "Path of kinit.", no_effect).not_yet(NEEDS_SASL),
+    .bare()
+    .no_need(NO_TICKETS),
+    key("kinit", "/usr/bin/kinit", "Path of kinit.", no_effect).no_need(NO_TICKETS),
     key(
         "quorum.auth.enableSasl",
         "false",
-        "SASL between servers.",
+        "Servers may log in to each other by SASL.",
         |c, _, v| strict_bool(v, &mut c.quorum_auth.enable_sasl),
     )
-    .file_only()
-    .ensemble(),
-    key(
-        "quorum.auth.serverRequireSasl",
-        "false",
-        "Servers insist on it.",
-        |c, _, v| strict_bool(v, &mut c.quorum_auth.server_require_sasl),
-    )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "quorum.auth.learnerRequireSasl",
         "false",
-        "Learners insist on it.",
+        "This server logs in to others.",
         |c, _, v| strict_bool(v, &mut c.quorum_auth.learner_require_sasl),
     )
+    .file_only(),
+    key(
+        "quorum.auth.serverRequireSasl",
+        "false",
+        "No server may connect that does not log in.",
+        |c, _, v| strict_bool(v, &mut c.quorum_auth.server_require_sasl),
+    )
+    .file_only(),
+    key(
+        "quorum.auth.learner.saslLoginContext",
+        "QuorumLearner",
+        "Section of the JAAS file that says who this server is.",
+        |c, _, v| {
+            v.clone_into(&mut c.quorum_auth.learner_section);
+            Ok(Taken::Exactly)
+        },
+    )
+    .file_only(),
+    key(
+        "quorum.auth.server.saslLoginContext",
+        "QuorumServer",
+        "Section of the JAAS file that says which servers may log in.",
+        |c, _, v| {
+            v.clone_into(&mut c.quorum_auth.server_section);
+            Ok(Taken::Exactly)
+        },
+    )
+    .file_only(),
+    key(
+        "quorum.auth.kerberos.servicePrincipal",
+        "",
+        "The servers' Kerberos name.",
+        |_, _, _| Err(Refused::Unsupported),
+    )
     .file_only()
-    .ensemble(),
-    key("quorum.auth.*", "", "More of SASL between servers.", silent)
-        .file_only()
-        .ensemble(),
+    .refused(NO_QUORUM_KERBEROS),
 ];
 
-/// Source: `ProviderRegistry.addOrUpdateProvider`. The scheme `sasl` then exists in ACLs, as on a
-/// server of ZooKeeper without a JAAS file; nobody can authenticate by it.
+/// A switch that only the word true turns on. Source:
+/// `SaslServerCallbackHandler.isSystemPropertyTrue`.
+fn only_true(value: &str, on: &mut bool) -> Applied {
+    *on = value == "true";
+    if *on || value == "false" {
+        return Ok(Taken::Exactly);
+    }
+    Ok(Taken::Adjusted(
+        "is neither true nor false; as in ZooKeeper it means false".into(),
+    ))
+}
+
+/// Source: `ProviderRegistry.addOrUpdateProvider`.
 fn auth_provider(config: &mut Config, _: &str, value: &str) -> Applied {
     match value.strip_prefix(PROVIDERS) {
         Some("DigestAuthenticationProvider" | "IPAuthenticationProvider") => {}
         Some("X509AuthenticationProvider") => config.x509_enabled = true,
         Some("EnsembleAuthenticationProvider") => config.ensemble_auth_enabled = true,
-        Some("SASLAuthenticationProvider") => {
-            config.sasl_enabled = true;
-            let message =
-                "makes sasl a scheme of ACLs; authenticating by it is not in this version";
-            return Ok(Taken::Adjusted(message.into()));
-        }
+        Some("SASLAuthenticationProvider") => config.sasl_enabled = true,
         _ => {
             let known = "the Digest-, IP-, X509-, SASL- or EnsembleAuthenticationProvider";
             let allowed = format!("{known} of {PROVIDERS}*; other Java classes cannot be loaded");

@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::{KeySpec, key, silent, unused_bool, unused_i32};
+use super::{KeySpec, key, no_effect};
 use crate::config::Config;
 use crate::config::value::{
-    Applied, Refused, Taken, lenient_bool, lenient_long, strict_bool, strict_f64, strict_int,
+    Applied, Refused, Taken, lenient_bool, lenient_int, lenient_long, strict_bool, strict_f64,
+    strict_int,
 };
 
 /// A line about votes; what is wrong with it shows when all lines are known.
@@ -47,7 +48,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "reconfigEnabled",
         "false",
-        "Reconfiguration; a single server refuses it, with an error that depends on this key.",
+        "Changes of the ensemble while it runs; a single server refuses them, with an error that depends on this key.",
         |c, _, v| strict_bool(v, &mut c.reconfig_enabled),
     )
     .file_only(),
@@ -68,8 +69,7 @@ pub(super) const KEYS: &[KeySpec] = &[
             Err(_) => Err(Refused::Invalid("a hexadecimal number".into())),
         },
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "initLimit",
         "",
@@ -102,8 +102,7 @@ pub(super) const KEYS: &[KeySpec] = &[
             Err(Refused::Invalid("3".into()))
         },
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "peerType",
         "participant",
@@ -128,59 +127,60 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "observerMasterPort",
         "0",
-        "Port where followers serve observers.",
-        unused_i32,
+        "Port where followers serve observers, and where observers look for followers; set it on all.",
+        |c, _, v| strict_int(v, i32::MIN, 65_535, &mut c.quorum.observer_master_port),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "syncEnabled",
         "true",
         "Observers write log and snapshots.",
-        unused_bool,
+        |_, _, v| {
+            let mut on = true;
+            strict_bool(v, &mut on)?;
+            Ok(if on { Taken::Exactly } else { Taken::NoEffect })
+        },
     )
     .file_only()
-    .ensemble(),
+    .no_need("an observer here serves what it learns before its disk has it, so that only the disk would be saved, and a restart would fetch all anew"),
     key(
         "quorum.cnxn.threads.size",
         "20",
         "Threads of the election.",
-        unused_i32,
+        |_, _, v| strict_int(v, i32::MIN, i32::MAX, &mut 0_i64).map(|_| Taken::NoEffect),
     )
     .file_only()
-    .ensemble(),
+    .no_need("connections of an election need no threads of their own here"),
     key(
         "multiAddress.enabled",
         "false",
-        "Several addresses for a server.",
-        unused_bool,
-    )
-    .file_only()
-    .ensemble(),
+        "A server line may have several addresses, with a vertical bar between. Apache's server \
+         wants it as a Java property for that.",
+        |c, _, v| strict_bool(v, &mut c.quorum.multi_address),
+    ),
     key(
         "multiAddress.reachabilityCheckEnabled",
         "true",
-        "Addresses are tried before use.",
-        unused_bool,
-    )
-    .file_only()
-    .ensemble(),
+        "A connection for elections over one of several addresses ends when that one answers no \
+         more.",
+        |c, _, v| strict_bool(v, &mut c.quorum.reachability_check),
+    ),
     key(
         "multiAddress.reachabilityCheckTimeoutMs",
         "1000",
-        "Milliseconds for that.",
-        unused_i32,
-    )
-    .file_only()
-    .ensemble(),
+        "Milliseconds that it has for an answer.",
+        |c, _, v| strict_int(v, 1, i32::MAX, &mut c.quorum.reachability_timeout_ms),
+    ),
     key(
         "oraclePath",
         "",
-        "A file that decides for one of two servers.",
-        silent,
+        "A file that begins with 1 where one of two voters may go on without the other.",
+        |c, _, v| {
+            c.quorum.oracle_path = Some(PathBuf::from(v));
+            Ok(Taken::Exactly)
+        },
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "leaderServes",
         "yes",
@@ -199,17 +199,16 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "quorumCnxnTimeoutMs",
         "-1",
-        "Milliseconds to read in an election.",
-        silent,
-    )
-    .ensemble(),
+        "Milliseconds a server has to say who it is on the election port; below 1 means syncLimit \
+         ticks.",
+        |c, _, v| lenient_long(v, i64::MIN, &mut c.quorum.election_introduction_ms),
+    ),
     key(
         "electionPortBindRetry",
         "3",
-        "Attempts to bind the election port.",
-        silent,
-    )
-    .ensemble(),
+        "Attempts to open the election port, a second apart; 0 means without end.",
+        |c, _, v| lenient_long(v, 0, &mut c.quorum.election_port_bind_retry),
+    ),
     key(
         "tcpKeepAlive",
         "false",
@@ -246,35 +245,114 @@ pub(super) const KEYS: &[KeySpec] = &[
         "Milliseconds between votes at most.",
         |c, _, v| lenient_long(v, 1, &mut c.quorum.max_notification_interval_ms),
     ),
-    key("leader.*", "", "Limits of the leader.", silent).ensemble(),
+    key(
+        "leader.maxConcurrentSnapSyncs",
+        "10",
+        "Learners that a leader sends snapshots to at a time; observers beyond wait. Followers \
+         never do.",
+        |c, _, v| lenient_long(v, 1, &mut c.quorum.max_concurrent_snap_syncs),
+    ),
+    key(
+        "leader.maxConcurrentDiffSyncs",
+        "100",
+        "The same of those that it sends transactions to.",
+        |c, _, v| lenient_long(v, 1, &mut c.quorum.max_concurrent_diff_syncs),
+    ),
+    key(
+        "leader.maxTimeToWaitForEpoch",
+        "-1",
+        "Milliseconds after which a new leader gives up when one who voted for it looks for a \
+         leader again; -1 means never.",
+        |c, _, v| lenient_long(v, -1, &mut c.quorum.max_time_to_wait_for_epoch_ms),
+    ),
+    key(
+        "leader.ackLoggingFrequency",
+        "1000",
+        "Every how many proposals a leader notes how long members take to acknowledge (ack_latency); \
+         below 1 it notes none.",
+        |c, _, v| lenient_int(v, i32::MIN, &mut c.quorum.ack_logging_frequency),
+    ),
+    key(
+        "leader.closeSocketAsync",
+        "false",
+        "Connections to learners are closed by a thread of their own.",
+        no_effect,
+    )
+    .no_need("closing a connection holds nothing up here"),
+    key(
+        "leader.nodelay",
+        "true",
+        "Nagle's algorithm is off towards learners.",
+        no_effect,
+    )
+    .bare()
+    .no_need("it is always off"),
     key(
         "leaderConnectDelayDuringRetryMs",
         "100",
         "Pause between attempts.",
         |c, _, v| lenient_long(v, 0, &mut c.quorum.connect_delay_ms),
     ),
-    key("learner.*", "", "How learners send and close.", silent).ensemble(),
-    key("follower.*", "", "How followers pass requests on.", silent).ensemble(),
-    key("observer.*", "", "How observers reconnect.", silent).ensemble(),
     key(
-        "observerMaster.*",
-        "",
-        "Limits of followers that serve observers.",
-        silent,
+        "learner.asyncSending",
+        "false",
+        "A thread of its own sends a learner's packets.",
+        no_effect,
     )
-    .ensemble(),
+    .no_need("sending holds nothing up here"),
+    key(
+        "learner.closeSocketAsync",
+        "false",
+        "The connection to the leader is closed by a thread of its own.",
+        no_effect,
+    )
+    .no_need("closing a connection holds nothing up here"),
+    key(
+        "follower.nodelay",
+        "true",
+        "Nagle's algorithm is off towards the leader.",
+        no_effect,
+    )
+    .bare()
+    .no_need("it is always off"),
+    key(
+        "follower.skipLearnerRequestToNextProcessor",
+        "false",
+        "A follower does not put requests of other learners into its own pipeline.",
+        no_effect,
+    )
+    .no_need("a follower's pipeline has requests of its own clients only"),
+    key(
+        "observer.reconnectDelayMs",
+        "0",
+        "An observer waits for up to so many milliseconds before it connects to the leader, or begins with the first follower again.",
+        |c, _, v| lenient_long(v, 0, &mut c.quorum.observer_reconnect_delay_ms),
+    ),
+    key(
+        "observer.election.DelayMs",
+        "200",
+        "An observer that has lost its leader waits for up to so many milliseconds before it looks for one.",
+        |c, _, v| lenient_long(v, 0, &mut c.quorum.observer_election_delay_ms),
+    ),
+    key(
+        "observerMaster.sizeLimit",
+        "33554432",
+        "Bytes of transactions kept for observers.",
+        no_effect,
+    )
+    .no_need("observers are brought up from the part of the log that is kept for followers"),
     key(
         "messageTracker.*",
         "",
-        "A record of packets between servers.",
-        silent,
+        "The last packets between servers are kept, to be logged when a connection ends.",
+        no_effect,
     )
-    .ensemble(),
+    .no_need("the log says at once why a connection ends (with RUST_LOG=debug, of each)"),
     key(
         "forward_learner_requests_to_commit_processor_disabled",
         "false",
-        "How learners pass requests on.",
-        silent,
+        "A leader does not put learners' requests into its own pipeline.",
+        no_effect,
     )
-    .ensemble(),
+    .no_need("a leader's pipeline has requests of its own clients only"),
 ];

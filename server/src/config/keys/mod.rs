@@ -8,10 +8,13 @@ mod ensemble;
 mod limits;
 mod network;
 mod observe;
+mod own;
+mod publish;
 mod storage;
+mod tls;
 
 use super::settings::Config;
-use super::value::{Applied, Refused, Taken, lenient_bool, strict_bool, strict_int, strict_long};
+use super::value::{Applied, Refused, Taken, lenient_bool, strict_long};
 
 /// What becomes of a key that ZooKeeper documents or reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +24,6 @@ pub enum Status {
     Honoured,
     /// Tunes a mechanism that is built differently here; accepted, and says so when set.
     NoNeed(&'static str),
-    /// Matters in an ensemble only; a single server of ZooKeeper makes nothing of it either.
-    Ensemble,
-    /// Accepted, though what it asks for is not in this version; says so when set.
-    NotYet(&'static str),
     /// Refused with this reason, unless the value asks for nothing.
     Refused(&'static str),
 }
@@ -57,7 +56,12 @@ pub struct KeySpec {
     pub doc: &'static str,
     /// Applies a value, given the key as written.
     pub(crate) apply: fn(&mut Config, &str, &str) -> Applied,
+    /// Takes the value over from a configuration read later, where a running server can.
+    pub(crate) reload: Option<Reload>,
 }
+
+/// Takes a setting of the first configuration over into the second.
+pub(crate) type Reload = fn(&Config, &mut Config);
 
 /// A group of keys under a heading.
 #[derive(Debug, Clone, Copy)]
@@ -96,12 +100,28 @@ pub const SECTIONS: &[Section] = &[
         keys: access::ACCESS,
     },
     Section {
-        title: "TLS and SASL",
-        keys: access::TLS_SASL,
+        title: "TLS",
+        keys: tls::CLIENTS,
     },
     Section {
-        title: "Four-letter words, admin server, metrics",
+        title: "TLS between servers",
+        keys: tls::QUORUM,
+    },
+    Section {
+        title: "SASL",
+        keys: access::SASL,
+    },
+    Section {
+        title: "Four-letter words, logs",
         keys: observe::OBSERVE,
+    },
+    Section {
+        title: "Admin server and metrics",
+        keys: publish::KEYS,
+    },
+    Section {
+        title: "Not in ZooKeeper: logs, limits for clients",
+        keys: own::KEYS,
     },
     Section {
         title: "Internals of ZooKeeper",
@@ -212,6 +232,11 @@ impl KeySpec {
         self
     }
 
+    const fn reloaded(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
+    }
+
     const fn bare(mut self) -> Self {
         self.property = Property::Bare;
         self
@@ -222,18 +247,8 @@ impl KeySpec {
         self
     }
 
-    const fn not_yet(mut self, reason: &'static str) -> Self {
-        self.status = Status::NotYet(reason);
-        self
-    }
-
     const fn refused(mut self, reason: &'static str) -> Self {
         self.status = Status::Refused(reason);
-        self
-    }
-
-    const fn ensemble(mut self) -> Self {
-        self.status = Status::Ensemble;
         self
     }
 }
@@ -252,6 +267,7 @@ const fn key(
         property: Property::Prefixed,
         doc,
         apply,
+        reload: None,
     }
 }
 
@@ -268,16 +284,6 @@ fn no_effect(_: &mut Config, _: &str, _: &str) -> Applied {
 /// No value at all.
 fn refuse(_: &mut Config, _: &str, _: &str) -> Applied {
     Err(Refused::Unsupported)
-}
-
-/// A boolean of `zoo.cfg` that only an ensemble uses.
-fn unused_bool(_: &mut Config, _: &str, value: &str) -> Applied {
-    strict_bool(value, &mut false)
-}
-
-/// A number of `zoo.cfg` that only an ensemble uses.
-fn unused_i32(_: &mut Config, _: &str, value: &str) -> Applied {
-    strict_int(value, i32::MIN, i32::MAX, &mut 0_i64)
 }
 
 /// A long number of `zoo.cfg` that tunes nothing here.
@@ -344,13 +350,14 @@ mod tests {
     #[test]
     fn the_longest_family_wins() {
         assert_eq!(
-            lookup("ssl.quorum.keyStore.location").map(|s| s.name),
+            lookup("ssl.quorum.x509.other").map(|s| s.name),
             Some("ssl.quorum.*")
         );
         assert_eq!(
-            lookup("ssl.keyStore.location").map(|s| s.name),
-            Some("ssl.*")
+            lookup("ssl.quorum.crl").map(|s| s.name),
+            Some("ssl.quorum.crl")
         );
+        assert_eq!(lookup("ssl.other").map(|s| s.name), Some("ssl.*"));
         assert_eq!(lookup("server.3").map(|s| s.name), Some("server.*"));
         assert_eq!(lookup("clientPort").map(|s| s.name), Some("clientPort"));
         assert!(lookup("clientPorts").is_none());

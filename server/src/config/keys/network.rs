@@ -1,7 +1,7 @@
 //! Owns the keys for listening and for sessions. May use the readers of values. Must not hold any
 //! setting itself.
 
-use super::{KeySpec, key};
+use super::{Config, KeySpec, key};
 use crate::config::value::{Refused, Taken, lenient_bool, lenient_int, strict_bool, strict_int};
 
 pub(super) const LISTEN: &[KeySpec] = &[
@@ -57,6 +57,7 @@ pub(super) const SESSIONS: &[KeySpec] = &[
         "Shortest session time-out in milliseconds.",
         |c, _, v| timeout(v, &mut c.derived.min_session_timeout_ms),
     )
+    .reloaded(take_min)
     .file_only(),
     key(
         "maxSessionTimeout",
@@ -64,6 +65,7 @@ pub(super) const SESSIONS: &[KeySpec] = &[
         "Longest session time-out in milliseconds.",
         |c, _, v| timeout(v, &mut c.derived.max_session_timeout_ms),
     )
+    .reloaded(take_max)
     .file_only(),
     key(
         "closeSessionTxn.enabled",
@@ -74,20 +76,32 @@ pub(super) const SESSIONS: &[KeySpec] = &[
     key(
         "localSessionsEnabled",
         "false",
-        "Sessions known to one server only.",
-        |_, _, v| strict_bool(v, &mut false),
+        "New sessions are known to one server of an ensemble only, and end there.",
+        |c, _, v| strict_bool(v, &mut c.quorum.local_sessions),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
     key(
         "localSessionsUpgradingEnabled",
         "false",
-        "Local sessions become global when they need to.",
-        |_, _, v| strict_bool(v, &mut false),
+        "Local sessions become the ensemble's when they create an ephemeral node, which otherwise they cannot.",
+        |c, _, v| strict_bool(v, &mut c.quorum.local_sessions_upgrading),
     )
-    .file_only()
-    .ensemble(),
+    .file_only(),
 ];
+
+/// What follows from `tickTime` stays with the tick that the server started with.
+fn take_min(new: &Config, live: &mut Config) {
+    if new.tick_time_ms == live.tick_time_ms || new.is_given("minSessionTimeout") {
+        live.min_session_timeout_ms = new.min_session_timeout_ms;
+    }
+}
+
+/// As [`take_min`].
+fn take_max(new: &Config, live: &mut Config) {
+    if new.tick_time_ms == live.tick_time_ms || new.is_given("maxSessionTimeout") {
+        live.max_session_timeout_ms = new.max_session_timeout_ms;
+    }
+}
 
 /// −1 means that it is not set, as in `QuorumPeerConfig`.
 fn timeout(value: &str, field: &mut Option<i32>) -> Result<Taken, Refused> {

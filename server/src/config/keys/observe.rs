@@ -1,16 +1,13 @@
 //! Owns the keys for watching a server, and those that tune parts that are built differently here.
 //! May use the readers of values. Must not hold any setting itself.
 
-use super::{KeySpec, key, needless_i64, no_effect, refuse_true, silent};
+use super::{KeySpec, key, needless_i64, no_effect, silent};
+use crate::audit::AUDIT_CLASS;
 use crate::config::settings::Config;
-use crate::config::value::{Applied, Refused, Taken, decode, java_true, lenient_bool, strict_bool};
-
-const NO_ADMIN: &str =
-    "the admin server is not in this version; four-letter words tell the same on the client port";
-const NO_METRICS: &str =
-    "no metrics provider is in this version; the four-letter word mntr tells the same";
-const NO_AUDIT: &str = "the audit log is not in this version; remove the key to serve without it";
-const NO_PATHS: &str = "statistics by path are not in this version";
+use crate::config::value::{
+    Applied, Refused, Taken, decode, lenient_bool, lenient_int, lenient_long, strict_bool,
+    strict_f64, strict_int,
+};
 
 const ONE_RUNTIME: &str = "connections are served by one runtime with a thread for each core";
 const NO_PIPELINE: &str = "reads do not pass through a commit processor here";
@@ -18,13 +15,6 @@ const NO_CACHE: &str = "replies are written straight from the tree, there is no 
 const ONE_WATCH_TABLE: &str = "there is one watch table, and it cleans up at once";
 const NO_JVM: &str = "there is no Java virtual machine that could pause";
 const NO_JMX: &str = "there is no JMX";
-
-/// Metrics providers that publish nothing outside the server.
-const QUIET_PROVIDERS: [&str; 2] = [
-    "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
-    "org.apache.zookeeper.metrics.impl.NullMetricsProvider",
-];
-const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
 pub(super) const OBSERVE: &[KeySpec] = &[
     key(
@@ -40,7 +30,8 @@ pub(super) const OBSERVE: &[KeySpec] = &[
                 .collect();
             Ok(Taken::Exactly)
         },
-    ),
+    )
+    .reloaded(|new, live| live.four_lw_whitelist.clone_from(&new.four_lw_whitelist)),
     key(
         "readonlymode.enabled",
         "false",
@@ -49,71 +40,89 @@ pub(super) const OBSERVE: &[KeySpec] = &[
     )
     .bare(),
     key(
-        "admin.enableServer",
-        "true",
-        "The admin server over HTTP.",
-        |_, _, v| {
-            // Source: AdminServerFactory — only the exact word turns it off.
-            Ok(if v == "false" {
-                Taken::Exactly
-            } else {
-                Taken::NoEffect
-            })
-        },
-    )
-    .not_yet(NO_ADMIN),
-    key(
-        "admin.*",
-        "",
-        "Its port, address, paths and limits.",
-        silent,
-    )
-    .not_yet(NO_ADMIN),
-    key(
-        "metricsProvider.className",
-        "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider",
-        "Where metrics are published.",
-        |_, _, v| match v {
-            PROMETHEUS => Ok(Taken::NoEffect),
-            quiet if QUIET_PROVIDERS.contains(&quiet) => Ok(Taken::Exactly),
-            _ => Err(Refused::Invalid(format!(
-                "{PROMETHEUS} or {}; other Java classes cannot be loaded",
-                QUIET_PROVIDERS.join(" or ")
-            ))),
-        },
-    )
-    .file_only()
-    .not_yet(NO_METRICS),
-    key(
-        "metricsProvider.*",
-        "",
-        "Options of the metrics provider.",
-        silent,
-    )
-    .file_only()
-    .not_yet(NO_METRICS),
-    key("audit.enable", "false", "The audit log.", refuse_true).refused(NO_AUDIT),
+        "audit.enable",
+        "false",
+        "Who changed what is logged.",
+        |c, _, v| lenient_bool(v, &mut c.audit.enabled),
+    ),
     key(
         "audit.impl.class",
+        AUDIT_CLASS,
+        "The Java class that writes the audit log; others are refused.",
+        |c, _, v| {
+            v.clone_into(&mut c.audit.class);
+            Ok(Taken::Exactly)
+        },
+    ),
+    key(
+        "audit.file",
         "",
-        "The Java class that writes it.",
-        no_effect,
-    )
-    .not_yet(NO_AUDIT),
+        "The audit log's file; without one it goes to the server's log. Not in ZooKeeper, as are the next two.",
+        |c, _, v| {
+            c.audit.file = Some(v.into());
+            Ok(Taken::Exactly)
+        },
+    ),
+    key(
+        "audit.file.maxSizeInMB",
+        "10",
+        "MiB after which another file is begun; 0 means never.",
+        |c, _, v| strict_int(v, 0, 1_048_576, &mut c.audit.max_file_mb),
+    ),
+    key(
+        "audit.file.maxBackups",
+        "10",
+        "Full files of the audit log that are kept.",
+        |c, _, v| strict_int(v, 0, 1000, &mut c.audit.max_backups),
+    ),
     key(
         "pathStats.enabled",
         "false",
-        "Statistics by path.",
-        |_, _, v| {
-            Ok(if java_true(v) {
-                Taken::NoEffect
-            } else {
-                Taken::Exactly
-            })
-        },
-    )
-    .not_yet(NO_PATHS),
-    key("pathStats.*", "", "Their options.", silent).not_yet(NO_PATHS),
+        "The log tells which paths clients read and write most. Requests that fail count as well, which they do not in ZooKeeper.",
+        |c, _, v| lenient_bool(v, &mut c.top_paths.enabled),
+    ),
+    key(
+        "pathStats.sampleRate",
+        "0.1",
+        "The part of the requests that is counted; 1 means all.",
+        |c, _, v| strict_f64(v, f64::MIN, f64::MAX, &mut c.top_paths.sample),
+    ),
+    key(
+        "pathStats.maxDepth",
+        "6",
+        "Components of a path by which is counted; the log tells four at most.",
+        |c, _, v| lenient_int(v, 1, &mut c.top_paths.depth),
+    ),
+    key(
+        "pathStats.topPathMax",
+        "20",
+        "Paths that are told.",
+        |c, _, v| lenient_int(v, 1, &mut c.top_paths.top),
+    ),
+    key(
+        "pathStats.slotDuration",
+        "15",
+        "Seconds of a slot: when they are over, the oldest slot's counts are forgotten.",
+        |c, _, v| lenient_int(v, 1, &mut c.top_paths.slot_s),
+    ),
+    key(
+        "pathStats.slotCapacity",
+        "60",
+        "Slots that are counted together; 1024 at most, with 4 MiB of paths.",
+        |c, _, v| lenient_int(v, 1, &mut c.top_paths.slots),
+    ),
+    key(
+        "pathStats.initialDelay",
+        "5",
+        "Minutes after the start when the paths are told first.",
+        |c, _, v| lenient_long(v, 0, &mut c.top_paths.first_min),
+    ),
+    key(
+        "pathStats.delay",
+        "5",
+        "Minutes from then on.",
+        |c, _, v| lenient_long(v, 1, &mut c.top_paths.every_min),
+    ),
 ];
 
 pub(super) const INTERNALS: &[KeySpec] = &[

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use menagerie_storage::snapshot::Compression;
 
-use super::{KeySpec, key, silent};
+use super::{KeySpec, key};
 use crate::config::value::{Refused, Taken, lenient_bool, lenient_int, lenient_long, strict_int};
 
 /// The least that `PurgeTxnLog` agrees to keep.
@@ -41,10 +41,9 @@ pub(super) const STORAGE: &[KeySpec] = &[
     key(
         "db.autocreate",
         "true",
-        "A missing database means an empty one, not one to fetch from others.",
-        silent,
-    )
-    .ensemble(),
+        "A missing database means an empty one. With false it is a lost one, unless there is a file initialize in dataDir: a member has no vote until a leader has brought it up, a server alone does not start.",
+        |c, _, v| lenient_bool(v, &mut c.db_autocreate),
+    ),
     key(
         "snapshot.trust.empty",
         "false",
@@ -125,7 +124,8 @@ pub(super) const STORAGE: &[KeySpec] = &[
         "1000",
         "Milliseconds of an fsync from which on a warning is logged.",
         |c, _, v| lenient_long(v, 0, &mut c.fsync_warning_threshold_ms),
-    ),
+    )
+    .reloaded(|new, live| live.fsync_warning_threshold_ms = new.fsync_warning_threshold_ms),
     key(
         "autopurge.snapRetainCount",
         "3",

@@ -9,6 +9,7 @@ use menagerie_wire::txn::{FileHeader, LOG_MAGIC, TxnHeader};
 use super::recover::judge_end;
 use super::{END_OF_RECORD, ENTRY_MAX, HEADER_LEN, PREFIX_LEN};
 use crate::disk::{Access, Disk, DiskFile, FileReader, StdDisk};
+use crate::planted::{Bug, Planted};
 use crate::window::Window;
 use crate::{DataDirs, StorageError};
 
@@ -43,6 +44,7 @@ pub struct LogFile {
     last_zxid: i64,
     /// Length of the entry that the window is at; it is left behind by the next step.
     entry_len: usize,
+    planted: Planted,
 }
 
 /// What the next bytes of a file are.
@@ -69,7 +71,8 @@ impl LogFile {
         let file = disk
             .open(path, Access::Read)
             .map_err(StorageError::io("open", path))?;
-        Self::read(file, path)
+        let planted = disk.planted();
+        Ok(Self::read(file, path)?.map(|log| Self { planted, ..log }))
     }
 
     pub(crate) fn read(file: Arc<dyn DiskFile>, path: &Path) -> Result<Option<Self>, StorageError> {
@@ -109,6 +112,7 @@ impl LogFile {
             offset,
             last_zxid: 0,
             entry_len: 0,
+            planted: Planted::default(),
         }))
     }
 
@@ -138,6 +142,10 @@ impl LogFile {
     #[must_use]
     pub const fn last_zxid(&self) -> i64 {
         self.last_zxid
+    }
+
+    pub(crate) const fn planted(&self) -> Planted {
+        self.planted
     }
 
     pub(crate) fn file(&self) -> &dyn DiskFile {
@@ -201,13 +209,14 @@ impl LogFile {
             .window
             .want(whole)
             .map_err(StorageError::io("read", &self.path))?;
-        let (Some(entry), Some(&END_OF_RECORD)) =
-            (bytes.get(PREFIX_LEN..whole - 1), bytes.get(whole - 1))
-        else {
-            return Ok(Next::End(End::Torn));
+        let torn_kept = self.planted.has(Bug::TornEntryKept);
+        let entry = match (bytes.get(PREFIX_LEN..whole - 1), bytes.get(whole - 1)) {
+            (Some(entry), Some(&END_OF_RECORD)) => entry,
+            (Some(entry), Some(_)) if torn_kept => entry,
+            _ => return Ok(Next::End(End::Torn)),
         };
         let actual = u64::from(simd_adler32::adler32(&entry));
-        if actual != checksum {
+        if actual != checksum && !torn_kept && !self.planted.has(Bug::LogChecksumIgnored) {
             let reason = format!("checksum {actual:x} where {checksum:x} is recorded");
             return Err(self.corrupt(start, reason));
         }

@@ -10,7 +10,7 @@
 //! one call, and the disk may have stored its later sectors but not an earlier one. The next batch
 //! is written only when this one is synced, so all of it is unacknowledged. It is recognised by
 //! what a sector that was never written holds, zeros, in places where an entry cannot have them:
-//! its first bytes, or its end mark.
+//! its first bytes, its end mark, or a whole sector.
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use menagerie_wire::txn::TxnHeader;
 use super::read::{End, LogFile, first_nonzero, prefix_fields};
 use super::{END_OF_RECORD, ENTRY_MAX, PREFIX_LEN};
 use crate::disk::{Access, Disk, DiskFile, StdDisk};
+use crate::planted::Bug;
 use crate::{DataDirs, StorageError};
 
 /// Bytes behind damage that are searched for a whole entry.
@@ -43,7 +44,7 @@ pub enum Tail {
         /// The last transaction of the valid part, 0 when there is none in this file.
         last_zxid: i64,
     },
-    /// A file without even a header.
+    /// A file without even a header: nothing in it was acknowledged.
     Empty {
         /// The file.
         path: PathBuf,
@@ -74,10 +75,14 @@ pub fn inspect_file(path: &Path) -> Result<Tail, StorageError> {
 /// # Errors
 /// As [`inspect`].
 pub fn inspect_file_on(disk: &dyn Disk, path: &Path) -> Result<Tail, StorageError> {
+    let empty = || Tail::Empty {
+        path: path.to_owned(),
+    };
+    if start_was_never_written(disk, path)? {
+        return Ok(empty());
+    }
     let Some(mut file) = LogFile::open_on(disk, path)? else {
-        return Ok(Tail::Empty {
-            path: path.to_owned(),
-        });
+        return Ok(empty());
     };
     loop {
         let damage = match file.next_entry() {
@@ -98,6 +103,16 @@ pub fn inspect_file_on(disk: &dyn Disk, path: &Path) -> Result<Tail, StorageErro
     }
 }
 
+/// Whether the first sector still has the zeros of a new file: the header is written and synced with
+/// the first entries, so that nothing in the file was acknowledged.
+fn start_was_never_written(disk: &dyn Disk, path: &Path) -> Result<bool, StorageError> {
+    let first = disk
+        .open(path, Access::Read)
+        .and_then(|file| first_nonzero(&*file, 0));
+    let first = first.map_err(StorageError::io("read", path))?;
+    Ok(first.is_some_and(|at| at >= SECTOR))
+}
+
 /// Tells an end from damage in the middle, by what follows the place that `file` is at. `damage`
 /// says what is wrong there; `None` is padding.
 pub(super) fn judge_end(file: &LogFile, damage: Option<String>) -> Result<End, StorageError> {
@@ -114,8 +129,19 @@ pub(super) fn judge_end(file: &LogFile, damage: Option<String>) -> Result<End, S
             End::Torn
         });
     }
-    let Some(zxid) = whole_entry_in(&rest, last_zxid) else {
+    if file.planted().has(Bug::DamageTakenForEnd) {
         return Ok(End::Torn);
+    }
+    let Some(zxid) = whole_entry_in(&rest, last_zxid) else {
+        return match damaged_entry(&rest, offset) {
+            None => Ok(End::Torn),
+            Some(what) => Err(StorageError::Corrupt {
+                path: path.to_owned(),
+                offset,
+                reason: format!("the last entry was written whole, but {what} is damaged"),
+                last_zxid,
+            }),
+        };
     };
     if sector_was_never_written(&rest, offset) {
         tracing::warn!(
@@ -216,9 +242,68 @@ fn sector_was_never_written(rest: &[u8], offset: u64) -> bool {
     else {
         return false;
     };
-    // The end mark's sector; when the entry starts in it too, that part of it was written.
-    let sector_start = boundary(end).saturating_sub(usize::try_from(SECTOR).unwrap_or_default());
-    sector_start > 0 && zeros(sector_start, boundary(end))
+    // One behind the first, which has the length and was written.
+    let sectors = sector_starts(offset, end + 1).skip(1);
+    sectors.into_iter().any(|from| zeros(from, boundary(from)))
+}
+
+/// What is damaged in an entry at the front of `rest`, which starts at `offset` of its file and no
+/// whole entry behind it, if every part of the entry was written; `None` when it may have been
+/// torn, and so was not acknowledged. What a disk has not written is zero here: the end of the entry,
+/// or a sector of it.
+fn damaged_entry(rest: &[u8], offset: u64) -> Option<&'static str> {
+    let (checksum, len) = prefix_fields(rest)?;
+    let matches = |entry: &[u8]| u64::from(simd_adler32::adler32(&entry)) == checksum;
+    // With the length that the bytes themselves have.
+    let whole = rest.get(PREFIX_LEN..rest.len() - 1).unwrap_or_default();
+    if !whole.is_empty() && rest.last() == Some(&END_OF_RECORD) && matches(whole) {
+        return Some("its length");
+    }
+    let len = usize::try_from(len).ok().filter(|len| *len > 0)?;
+    let end = len.checked_add(PREFIX_LEN)?;
+    let (mark, entry) = (*rest.get(end)?, rest.get(PREFIX_LEN..end)?);
+    if mark != 0 && mark != END_OF_RECORD && matches(entry) {
+        return Some("its end mark");
+    }
+    let has_zero_sector = || {
+        let sectors = sector_starts(offset, end + 1);
+        sectors
+            .zip(sector_starts(offset, end + 1).skip(1).chain([end + 1]))
+            .any(|(from, to)| {
+                rest.get(from..to)
+                    .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+            })
+    };
+    (mark == END_OF_RECORD && !has_zero_sector()).then_some("its checksum or its contents")
+}
+
+/// Where sectors begin in `len` bytes that start at `offset` of a file, the first at 0.
+fn sector_starts(offset: u64, len: usize) -> impl Iterator<Item = usize> {
+    let first = usize::try_from(SECTOR - offset % SECTOR).unwrap_or_default();
+    let step = usize::try_from(SECTOR).unwrap_or(1);
+    std::iter::once(0).chain((first..len).step_by(step))
+}
+
+/// Makes durable what a process that was killed had only written: from now on others are told of it.
+///
+/// # Errors
+/// When the system cannot.
+pub fn make_durable(dirs: &DataDirs) -> Result<(), StorageError> {
+    let disk = dirs.disk();
+    if disk.planted().has(Bug::RecoveredNotSynced) {
+        return Ok(());
+    }
+    dirs.sync_dir(&dirs.data)?;
+    if dirs.log != dirs.data {
+        dirs.sync_dir(&dirs.log)?;
+    }
+    let Some((_, newest)) = dirs.logs()?.pop() else {
+        return Ok(());
+    };
+    let file = disk
+        .open(&newest, Access::Write)
+        .map_err(StorageError::io("open", &newest))?;
+    file.sync_data().map_err(StorageError::io("sync", newest))
 }
 
 /// Cuts off what [`inspect`] found to be torn, or removes an empty file.
@@ -253,6 +338,9 @@ fn cut(disk: &dyn Disk, path: &Path, offset: u64) -> Result<(), StorageError> {
         .map_err(StorageError::io("open", path))?;
     file.set_len(offset)
         .map_err(StorageError::io("truncate", path))?;
+    if disk.planted().has(Bug::CutNotSynced) {
+        return Ok(());
+    }
     file.sync_data().map_err(StorageError::io("sync", path))
 }
 
@@ -280,7 +368,11 @@ pub fn truncate(dirs: &DataDirs, zxid: i64) -> Result<(), StorageError> {
             reason: format!("it does not hold zxid 0x{zxid:x}"),
         });
     }
-    for (_, later) in logs.iter().skip(at + 1).rev() {
+    let mut later: Vec<&Path> = logs.iter().skip(at + 1).map(|(_, p)| p.as_path()).collect();
+    if !disk.planted().has(Bug::CutFromTheFront) {
+        later.reverse();
+    }
+    for later in later {
         disk.remove(later)
             .map_err(StorageError::io("remove", later))?;
         dirs.sync_dir(&dirs.log)?;

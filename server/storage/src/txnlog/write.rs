@@ -31,6 +31,7 @@ use menagerie_wire::txn::{FILE_VERSION, FileHeader, LOG_MAGIC};
 use super::read::LogFile;
 use super::{END_OF_RECORD, ENTRY_MAX, PREFIX_LEN};
 use crate::disk::{Access, Disk, DiskFile, StdDisk};
+use crate::planted::Bug;
 use crate::{DataDirs, StorageError};
 
 /// The first step in which a file grows, bytes; the steps double.
@@ -198,9 +199,11 @@ impl TxnLog {
                     .create(&path)
                     .map_err(StorageError::io("create", &path))?;
                 let dir = self.dir.as_path();
-                self.disk
-                    .sync_dir(dir)
-                    .map_err(StorageError::io("sync", dir))?;
+                if !self.disk.planted().has(Bug::LogNameNotSynced) {
+                    self.disk
+                        .sync_dir(dir)
+                        .map_err(StorageError::io("sync", dir))?;
+                }
                 let header = FileHeader {
                     magic: LOG_MAGIC,
                     version: FILE_VERSION,

@@ -6,10 +6,10 @@ use std::io::{self, Read as _, Write as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use menagerie_wire::op::xid;
-use mio::net::TcpStream;
 
 use super::frames::{FAN_OUT, Template};
 use super::stats::Counts;
+use crate::socket::EventSocket;
 
 /// Replies longer than this are taken for garbage.
 const MAX_REPLY: usize = 64 << 20;
@@ -32,13 +32,13 @@ pub(crate) struct Mix {
 
 /// One connection under load.
 pub(crate) struct Conn {
-    socket: TcpStream,
+    socket: EventSocket,
     number: u64,
     input: Vec<u8>,
     filled: usize,
     output: Vec<u8>,
     written: usize,
-    /// For every outstanding request: when it was sent, ns, shifted left by one; lowest bit: write.
+    /// For every outstanding request: when it was sent, or due, ns, shifted left by one; lowest bit: write.
     sent: VecDeque<u64>,
     next_xid: i32,
     next_reply: i32,
@@ -53,6 +53,8 @@ pub(crate) struct Within {
     pub(crate) from: u64,
     /// To, ns.
     pub(crate) to: u64,
+    /// Whether that is about when requests were due, not when they were answered.
+    pub(crate) by_due: bool,
 }
 
 const fn following(xid: i32) -> i32 {
@@ -61,7 +63,7 @@ const fn following(xid: i32) -> i32 {
 
 impl Conn {
     /// Around a socket on which a session has been opened.
-    pub(crate) fn new(socket: TcpStream, number: u64, depth: usize) -> Self {
+    pub(crate) fn new(socket: EventSocket, number: u64, depth: usize) -> Self {
         Self {
             socket,
             number,
@@ -78,7 +80,7 @@ impl Conn {
     }
 
     /// The socket, to register it.
-    pub(crate) const fn socket(&mut self) -> &mut TcpStream {
+    pub(crate) const fn socket(&mut self) -> &mut EventSocket {
         &mut self.socket
     }
 
@@ -126,7 +128,7 @@ impl Conn {
     /// Takes whole frames off the front of the input.
     fn consume(&mut self, counts: &mut Counts, within: Within, now: u64) -> Result<usize> {
         let mut replies = 0;
-        let mut at = 0;
+        let mut parsed = 0;
         let Self {
             input,
             filled,
@@ -136,7 +138,7 @@ impl Conn {
         } = self;
         let filled_input = input.get(..*filled).unwrap_or_default();
         while let Some((prefix, rest)) = filled_input
-            .get(at..)
+            .get(parsed..)
             .and_then(<[u8]>::split_first_chunk::<4>)
         {
             let length = u32::from_be_bytes(*prefix) as usize;
@@ -147,7 +149,7 @@ impl Conn {
             let Some(frame) = rest.get(..length) else {
                 break;
             };
-            at += 4 + length;
+            parsed += 4 + length;
             let (got, error) = summary(frame);
             if got == xid::NOTIFICATION || got == xid::PING {
                 continue;
@@ -156,19 +158,20 @@ impl Conn {
             *next_reply = following(got);
             let stamp = sent.pop_front().context("a reply without a request")?;
             replies += 1;
-            if (within.from..within.to).contains(&now) {
+            let at = if within.by_due { stamp >> 1 } else { now };
+            if (within.from..within.to).contains(&at) {
                 counts.record(stamp & 1 == 1, stamp >> 1, now);
                 if error != 0 {
                     counts.error(error);
                 }
             }
         }
-        input.copy_within(at..*filled, 0);
-        *filled -= at;
+        input.copy_within(parsed..*filled, 0);
+        *filled -= parsed;
         Ok(replies)
     }
 
-    /// Puts `count` requests into the output.
+    /// Puts `count` requests into the output, sent (or due) at `now`.
     pub(crate) fn issue(&mut self, mix: &Mix, count: usize, now: u64) {
         for _ in 0..count {
             let read = match (&mix.read, &mix.write) {

@@ -1,19 +1,22 @@
 //! Owns the load: threads with an event loop each, and the window in which replies count. May use
 //! epoll by way of mio. Must not know workloads beyond their templates.
 
-use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::conn::{Conn, Mix, Within};
+use super::pace::{BEHIND_MAX, Pace};
 use super::proc::{cpu_seconds, rss_mb};
 use super::stats::{Counts, Window};
 use crate::client::blocking::Blocking;
+use crate::socket::Endpoint;
 
 /// How long outstanding requests may take after the end of a run.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -22,11 +25,13 @@ const DRAIN: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub(crate) struct Load {
     /// Connections go to these in turn.
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<Endpoint>,
     /// Sockets.
     pub(crate) connections: usize,
     /// Requests outstanding on each.
     pub(crate) depth: usize,
+    /// Arrivals per second over all connections: an open loop, in which `depth` means nothing.
+    pub(crate) rate: Option<f64>,
     /// Event loops.
     pub(crate) threads: usize,
     /// Not counted.
@@ -47,9 +52,9 @@ pub(crate) struct Load {
 
 impl Load {
     /// The address for connection `number`.
-    pub(crate) fn address(&self, number: usize) -> Result<SocketAddr> {
+    pub(crate) fn address(&self, number: usize) -> Result<&Endpoint> {
         let at = number % self.addresses.len().max(1);
-        self.addresses.get(at).copied().context("no address")
+        self.addresses.get(at).context("no address")
     }
 
     /// When replies count, from the start of the run.
@@ -58,6 +63,7 @@ impl Load {
         Within {
             from: ns(self.warmup),
             to: ns(self.warmup + self.duration),
+            by_due: false,
         }
     }
 }
@@ -103,15 +109,17 @@ pub(crate) fn run(load: &Load, mix: Mix) -> Result<Outcome> {
     let mut connections = Vec::with_capacity(load.connections);
     for number in 0..load.connections {
         let open = Blocking::open(load.address(number)?, load.timeout, load.session_ms)?;
-        let stream = open.into_stream();
-        stream.set_nonblocking(true)?;
-        let socket = mio::net::TcpStream::from_std(stream);
+        let socket = open.into_stream().into_events()?;
         connections.push(Conn::new(socket, number as u64, load.depth));
     }
     let threads = load.threads.clamp(1, load.connections.max(1));
-    let mut shares: Vec<Vec<Conn>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut shares = Vec::with_capacity(threads);
+    for number in 0..threads {
+        let pace = load.rate.map(|rate| Pace::new(rate, number, threads));
+        shares.push((Vec::new(), pace.transpose()?));
+    }
     for (number, connection) in connections.into_iter().enumerate() {
-        if let Some(share) = shares.get_mut(number % threads) {
+        if let Some((share, _)) = shares.get_mut(number % threads) {
             share.push(connection);
         }
     }
@@ -120,8 +128,12 @@ pub(crate) fn run(load: &Load, mix: Mix) -> Result<Outcome> {
         load.depth,
         load.max_ops.map(|ops| ops.div_ceil(threads as u64)),
     );
-    measure(load, shares, move |run, share| {
-        drive(run, share, &mix, depth, budget)
+    measure(load, shares, move |run, (connections, pace)| {
+        let left = budget.unwrap_or(u64::MAX);
+        match pace {
+            None => closed_loop(run, connections, &mix, depth, left),
+            Some(pace) => open_loop(run, connections, &mix, pace, left),
+        }
     })
 }
 
@@ -209,65 +221,160 @@ pub(crate) fn measure<S: Send>(
     })
 }
 
-/// One thread's loop.
-fn drive(
-    run: &Run,
-    mut connections: Vec<Conn>,
-    mix: &Mix,
-    depth: usize,
-    budget: Option<u64>,
-) -> Share {
-    let mut poll = Poll::new()?;
-    let mut events = Events::with_capacity(1024);
-    for (token, connection) in connections.iter_mut().enumerate() {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry()
-            .register(connection.socket(), Token(token), interest)?;
-    }
-    let mut counts = Counts::new()?;
-    let mut left = budget.unwrap_or(u64::MAX);
-    let mut take = |wanted: usize| {
-        let granted = u64::try_from(wanted).unwrap_or(u64::MAX).min(left);
-        left -= granted;
-        usize::try_from(granted).unwrap_or(wanted)
-    };
-    for connection in &mut connections {
-        connection.issue(mix, take(depth), run.now());
-        connection.flush()?;
-    }
-    let mut last = run.now();
-    let mut over_since: Option<Instant> = None;
-    while connections.iter().any(|c| c.outstanding() > 0) {
-        poll.poll(&mut events, Some(Duration::from_millis(100)))
-            .or_else(interrupted)?;
-        for event in &events {
-            let Some(connection) = connections.get_mut(event.token().0) else {
-                continue;
-            };
-            if event.is_readable() {
-                let replies = connection.receive(&mut counts, run.within, || run.now())?;
-                if replies > 0 {
-                    let now = run.now();
-                    if last >= run.within.from && now < run.within.to {
-                        counts.worst_gap = counts.worst_gap.max(now - last);
-                    }
-                    last = now;
-                    if !run.over(now) {
-                        connection.issue(mix, take(replies), now);
-                    }
-                }
-            }
-            connection.flush()?;
+/// One thread's event loop.
+struct Loop<'a> {
+    run: &'a Run,
+    poll: Poll,
+    connections: Vec<Conn>,
+    counts: Counts,
+    /// When the last reply came, ns.
+    last: u64,
+    over_since: Option<Instant>,
+}
+
+impl<'a> Loop<'a> {
+    fn new(run: &'a Run, mut connections: Vec<Conn>) -> Result<Self> {
+        let poll = Poll::new()?;
+        for (token, connection) in connections.iter_mut().enumerate() {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry()
+                .register(connection.socket(), Token(token), interest)?;
         }
-        if run.over(run.now()) {
-            let since = *over_since.get_or_insert_with(Instant::now);
+        Ok(Self {
+            run,
+            poll,
+            connections,
+            counts: Counts::new()?,
+            last: run.now(),
+            over_since: None,
+        })
+    }
+
+    fn is_owed(&self) -> bool {
+        self.connections.iter().any(|c| c.outstanding() > 0)
+    }
+
+    fn wait(&mut self, events: &mut Events) -> Result<()> {
+        self.poll
+            .poll(events, Some(Duration::from_millis(100)))
+            .or_else(interrupted)?;
+        Ok(())
+    }
+
+    /// Reads what has come for a connection; the number of replies, and when.
+    fn receive(&mut self, connection: usize, by: Within) -> Result<(usize, u64)> {
+        let Some(connection) = self.connections.get_mut(connection) else {
+            return Ok((0, self.last));
+        };
+        let run = self.run;
+        let replies = connection.receive(&mut self.counts, by, || run.now())?;
+        if replies > 0 {
+            let now = run.now();
+            if self.last >= run.within.from && now < run.within.to {
+                self.counts.worst_gap = self.counts.worst_gap.max(now - self.last);
+            }
+            self.last = now;
+        }
+        Ok((replies, self.last))
+    }
+
+    /// After the end, replies may take so long and no longer.
+    fn check_drain(&mut self) -> Result<()> {
+        if self.run.over(self.run.now()) {
+            let since = *self.over_since.get_or_insert_with(Instant::now);
             ensure!(
                 since.elapsed() < DRAIN,
                 "outstanding requests were not answered"
             );
         }
+        Ok(())
     }
-    Ok((counts, last))
+}
+
+/// Every reply is followed by a request.
+fn closed_loop(run: &Run, connections: Vec<Conn>, mix: &Mix, depth: usize, mut left: u64) -> Share {
+    let mut looping = Loop::new(run, connections)?;
+    let mut events = Events::with_capacity(1024);
+    let mut take = |wanted: usize| {
+        let granted = u64::try_from(wanted).unwrap_or(u64::MAX).min(left);
+        left -= granted;
+        usize::try_from(granted).unwrap_or(wanted)
+    };
+    for connection in &mut looping.connections {
+        connection.issue(mix, take(depth), run.now());
+        connection.flush()?;
+    }
+    while looping.is_owed() {
+        looping.wait(&mut events)?;
+        for event in &events {
+            let at = event.token().0;
+            let (mut replies, mut now) = (0, 0);
+            if event.is_readable() {
+                (replies, now) = looping.receive(at, run.within)?;
+            }
+            let Some(connection) = looping.connections.get_mut(at) else {
+                continue;
+            };
+            if replies > 0 && !run.over(now) {
+                connection.issue(mix, take(replies), now);
+            }
+            connection.flush()?;
+        }
+        looping.check_drain()?;
+    }
+    Ok((looping.counts, looping.last))
+}
+
+/// Requests leave when they are due, over the connections in turn. Those that were due within the
+/// window count, whenever they are answered.
+fn open_loop(run: &Run, connections: Vec<Conn>, mix: &Mix, mut pace: Pace, mut left: u64) -> Share {
+    let mut looping = Loop::new(run, connections)?;
+    let mut events = Events::with_capacity(1024);
+    let timer = Token(looping.connections.len());
+    let fd = pace.timer().as_raw_fd();
+    (looping.poll.registry()).register(&mut SourceFd(&fd), timer, Interest::READABLE)?;
+    let (mut answered, mut turn) = (0_u64, 0);
+    let by = Within {
+        by_due: true,
+        ..run.within
+    };
+    while looping.is_owed() || left > 0 && !run.over(run.now()) {
+        looping.wait(&mut events)?;
+        for event in &events {
+            if event.token() == timer {
+                pace.rearm();
+                continue;
+            }
+            let at = event.token().0;
+            if event.is_readable() {
+                answered += looping.receive(at, by)?.0 as u64;
+            }
+            if let Some(connection) = looping.connections.get_mut(at) {
+                connection.flush()?;
+            }
+        }
+        let now = run.now();
+        while left > 0
+            && !run.over(now)
+            && let Some(due) = pace.due(now)
+        {
+            left -= 1;
+            let count = looping.connections.len();
+            if let Some(connection) = looping.connections.get_mut(turn % count) {
+                connection.issue(mix, 1, due);
+            }
+            turn += 1;
+        }
+        for connection in &mut looping.connections {
+            connection.flush()?;
+        }
+        ensure!(
+            pace.given() - answered < BEHIND_MAX,
+            "{BEHIND_MAX} requests are not answered: too high a rate"
+        );
+        looping.check_drain()?;
+    }
+    Ok((looping.counts, looping.last))
 }
 
 /// A poll cut short by a signal is no error.

@@ -14,6 +14,7 @@ use menagerie_wire::data::{Acl, perms};
 use menagerie_wire::op::op_code;
 
 use crate::client::blocking::Blocking;
+use crate::socket::Socket;
 
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -77,7 +78,7 @@ fn attempt(stream: TcpStream, start: Instant, left: Duration, to: Sender<Result<
 }
 
 fn write_once(stream: TcpStream, start: Instant, left: Duration) -> Result<(Duration, Blocking)> {
-    let mut connection = Blocking::over(stream, left, 10_000)?;
+    let mut connection = Blocking::over(Socket::Plain(stream), left, 10_000)?;
     let create = CreateRequest {
         path: Some("/menagerie-first-write-".into()),
         data: Some(b""),

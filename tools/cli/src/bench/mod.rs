@@ -5,6 +5,7 @@ pub(crate) mod conn;
 pub(crate) mod engine;
 pub(crate) mod first_write;
 pub(crate) mod frames;
+pub(crate) mod pace;
 pub(crate) mod proc;
 pub(crate) mod sessions;
 pub(crate) mod setup;
@@ -18,7 +19,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::client::blocking::{Blocking, resolve};
+use crate::client::blocking::Blocking;
+use crate::socket::endpoints;
+use crate::tls::TlsArgs;
+use crate::zoo_cfg::CLIENT_PORT;
 use conn::Mix;
 use engine::{Load, Outcome};
 use frames::{FAN_OUT, Template};
@@ -73,6 +77,10 @@ pub(crate) struct BenchArgs {
     /// Requests outstanding on each connection
     #[arg(short, long, default_value_t = 16)]
     depth: usize,
+    /// Send at that rate over all connections, replies or not, instead of --depth; latencies count
+    /// from when a request was due: 30000/s
+    #[arg(long, value_parser = pace::parse_rate)]
+    rate: Option<f64>,
     /// How long to measure: 10s, 500ms, 2m
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
@@ -118,6 +126,8 @@ pub(crate) struct BenchArgs {
     /// Print one JSON object per workload
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Reads `10s`, `500ms`, `2m`, `1h` or plain seconds.
@@ -227,10 +237,15 @@ pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
         args.root.starts_with('/') && args.root.len() > 1,
         "--root must be a path below /"
     );
+    ensure!(
+        args.rate.is_none() || !args.workloads.contains(&Workload::Sessions),
+        "--rate is for requests, not for sessions"
+    );
     let load = Load {
-        addresses: resolve(&args.server)?,
+        addresses: endpoints(&args.server, CLIENT_PORT, args.tls.client()?.as_ref())?,
         connections: args.connections,
         depth: args.depth,
+        rate: args.rate,
         threads: args.threads,
         warmup: if args.ops.is_some() {
             Duration::ZERO
@@ -264,7 +279,12 @@ pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
                 .start_cmd
                 .as_deref()
                 .context("first-write needs --start-cmd")?;
-            let took = first_write::with_command(command, load.address(0)?, args.timeout)?;
+            let server = load.address(0)?;
+            ensure!(
+                server.tls.is_none(),
+                "the first write is measured without TLS only"
+            );
+            let took = first_write::with_command(command, server.address, args.timeout)?;
             print_first_write(took, args.json);
             continue;
         }
@@ -276,13 +296,14 @@ pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
         } else {
             args.depth
         };
-        let report = Report::new(
+        let mut report = Report::new(
             workload.name(),
             args.connections,
             depth,
             &outcome.counts,
             &outcome.window,
         );
+        report.rate = args.rate;
         failed |= !report.errors.is_empty();
         if args.json {
             println!("{}", serde_json::to_string(&report)?);

@@ -140,6 +140,9 @@ pub(crate) struct Report {
     pub(crate) connections: usize,
     /// Requests outstanding on each.
     pub(crate) depth: usize,
+    /// Arrivals per second of an open loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<f64>,
     /// Length of the measurement.
     pub(crate) seconds: f64,
     /// Replies in it.
@@ -198,6 +201,7 @@ impl Report {
             workload: workload.to_owned(),
             connections,
             depth,
+            rate: None,
             seconds,
             ops,
             per_second: if seconds > 0.0 { count / seconds } else { 0.0 },
@@ -215,9 +219,13 @@ impl Report {
 
     /// For people.
     pub(crate) fn text(&self) -> String {
+        let each = match self.rate {
+            None => format!("× {}", self.depth),
+            Some(rate) => format!("at {rate:.0}/s"),
+        };
         let mut out = format!(
-            "{}: {:.0} ops/s ({} × {}, {} ops in {:.2} s)\n",
-            self.workload, self.per_second, self.connections, self.depth, self.ops, self.seconds
+            "{}: {:.0} ops/s ({} {each}, {} ops in {:.2} s)\n",
+            self.workload, self.per_second, self.connections, self.ops, self.seconds
         );
         for (name, latency) in [("reads ", &self.read_us), ("writes", &self.write_us)] {
             if let Some(latency) = latency {

@@ -1,8 +1,7 @@
-//! Owns a plain blocking connection with one session: handshake, call, pipelined calls. May use
-//! std sockets. Must not reconnect or answer watches; the shell's client does that.
+//! Owns a plain blocking connection with one session: handshake, call, pipelined calls. Must not
+//! reconnect or answer watches; the shell's client does that.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,28 +10,10 @@ use menagerie_wire::jute::{append, decode_all, decode_prefix};
 use menagerie_wire::op::{ErrorCode, op_code, xid};
 use serde::Serialize;
 
+use crate::socket::{Endpoint, Socket, connect};
+
 /// Replies longer than this are taken for garbage rather than read.
 const MAX_REPLY: usize = 256 << 20;
-
-/// Resolves `host:port[,host:port…]`, port 2181 by default; at least one address or an error.
-pub(crate) fn resolve(servers: &str) -> Result<Vec<SocketAddr>> {
-    let mut found = Vec::new();
-    for server in servers.split(',').map(str::trim) {
-        let with_port = if server.rsplit_once(':').is_some_and(|(host, port)| {
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        }) {
-            server.to_owned()
-        } else {
-            format!("{server}:2181")
-        };
-        let mut addresses = with_port
-            .to_socket_addrs()
-            .with_context(|| format!("cannot resolve {server}"))?;
-        found.extend(addresses.next());
-    }
-    ensure!(!found.is_empty(), "no address in {servers:?}");
-    Ok(found)
-}
 
 /// Appends a length-prefixed frame whose content `fill` writes.
 pub(crate) fn frame(buffer: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
@@ -90,24 +71,22 @@ impl Reply {
 
 /// One connection with its session.
 pub(crate) struct Blocking {
-    stream: TcpStream,
+    stream: Socket,
     next_xid: i32,
     out: Vec<u8>,
 }
 
 impl Blocking {
     /// Connects and opens a session; `timeout` bounds the connect and every read.
-    pub(crate) fn open(address: SocketAddr, timeout: Duration, session_ms: i32) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, timeout)
-            .with_context(|| format!("cannot connect to {address}"))?;
+    pub(crate) fn open(server: &Endpoint, timeout: Duration, session_ms: i32) -> Result<Self> {
+        let stream = connect(server, timeout)
+            .with_context(|| format!("cannot connect to {}", server.address))?;
         Self::over(stream, timeout, session_ms)
     }
 
     /// Opens a session on a connected socket.
-    pub(crate) fn over(stream: TcpStream, timeout: Duration, session_ms: i32) -> Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
+    pub(crate) fn over(stream: Socket, timeout: Duration, session_ms: i32) -> Result<Self> {
+        stream.set_patience(timeout)?;
         let mut this = Self {
             stream,
             next_xid: 1,
@@ -123,7 +102,7 @@ impl Blocking {
     }
 
     /// The socket, for a loop of one's own.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Socket {
         self.stream
     }
 

@@ -4,12 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use menagerie_tls::Stream;
 use menagerie_wire::client::{PathTypeRequest, ReplyHeader, RequestHeader, WatcherEvent};
 use menagerie_wire::jute::{append, decode_prefix, to_vec};
 use menagerie_wire::op::{ErrorCode, op_code, xid};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, timeout};
 
@@ -45,8 +44,8 @@ struct Outstanding {
 
 /// One connection.
 pub(crate) struct Connection {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
     input: Vec<u8>,
     output: Vec<u8>,
     outstanding: VecDeque<Outstanding>,
@@ -57,8 +56,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// On a stream with an open session; `first` is sent before anything else.
-    pub(crate) fn new(stream: TcpStream, time_out: Duration, first: Vec<u8>) -> Self {
-        let (reader, writer) = stream.into_split();
+    pub(crate) fn new(stream: Stream, time_out: Duration, first: Vec<u8>) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
         Self {
             reader,
             writer,
@@ -143,7 +142,12 @@ impl Connection {
         if self.output.is_empty() {
             return true;
         }
-        let sent = timeout(self.time_out, self.writer.write_all(&self.output)).await;
+        let (writer, output) = (&mut self.writer, &self.output);
+        let sending = async {
+            writer.write_all(output).await?;
+            writer.flush().await
+        };
+        let sent = timeout(self.time_out, sending).await;
         self.output.clear();
         matches!(sent, Ok(Ok(())))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use menagerie_tls::{Stream, TlsClient};
 use menagerie_wire::client::{AuthPacket, ConnectRequest, ConnectResponse};
 use menagerie_wire::jute::{append, decode_prefix};
 use menagerie_wire::op::{ErrorCode, op_code, xid};
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) timeout: Duration,
     /// Whether a read-only server will do.
     pub(crate) read_only: bool,
+    /// TLS, if the servers want it.
+    pub(crate) tls: Option<TlsClient>,
 }
 
 /// The state of a client, named as the Java client's.
@@ -270,11 +273,28 @@ impl Session {
         }
     }
 
+    /// Connects, with TLS where it is wanted; what is wrong with that is told, as trying again will
+    /// hardly mend it.
+    async fn connect(&self, server: &str) -> Option<Stream> {
+        let socket = TcpStream::connect(server).await.ok()?;
+        socket.set_nodelay(true).ok()?;
+        let Some(tls) = &self.options.tls else {
+            return Some(Stream::Plain(socket));
+        };
+        let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
+        match tls.connect(socket, host).await {
+            Ok(stream) => Some(stream),
+            Err(failure) => {
+                eprintln!("{server}: TLS: {failure}");
+                None
+            }
+        }
+    }
+
     /// Connects and shakes hands; the stream and the answer.
-    async fn open(&self, server: &str) -> Option<(TcpStream, Granted)> {
+    async fn open(&self, server: &str) -> Option<(Stream, Granted)> {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let mut stream = TcpStream::connect(server).await.ok()?;
-        stream.set_nodelay(true).ok()?;
+        let mut stream = self.connect(server).await?;
         let mut hello = Vec::new();
         frame(&mut hello, |out| {
             append(
@@ -290,6 +310,7 @@ impl Session {
             );
         });
         stream.write_all(&hello).await.ok()?;
+        stream.flush().await.ok()?;
         let length = stream.read_u32().await.ok()?;
         if length > CONNECT_RESPONSE_MAX {
             return None;
@@ -308,7 +329,7 @@ impl Session {
 
     async fn serve(
         &mut self,
-        stream: TcpStream,
+        stream: Stream,
         granted: Granted,
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) -> Ended {

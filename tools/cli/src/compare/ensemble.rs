@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::guard;
 use super::report::Figures;
-use super::rounds::{Settings, add, checked, ms, order};
+use super::rounds::{Settings, add, checked, equal_rate, ms, open_load, order};
 use super::rows::{Goal, Row, Shape, Source};
 use super::server::{Programs, Side, free_address};
 use crate::bench::engine::Load;
@@ -77,6 +77,20 @@ pub(super) const ROWS: &[Row] = &[
         "p99 of setData under that load",
         "µs",
         Source::WriteP99(PIPELINED),
+        Goal::None,
+    ),
+    row(
+        "ensemble-open-p99",
+        "p99 of setData at 55 % of Apache's rate, open loop, 15 connections",
+        "µs",
+        Source::OpenP99(PIPELINED),
+        Goal::PartAtMost(1.0 / 3.0),
+    ),
+    row(
+        "ensemble-open-rate",
+        "setData answered in that run",
+        "ops/s",
+        Source::OpenRate(PIPELINED),
         Goal::None,
     ),
     row(
@@ -179,8 +193,8 @@ impl<'p> Ensemble<'p> {
         for at in 0..MEMBERS {
             self.spawn(at)?;
         }
-        let addresses: Vec<SocketAddr> = self.members.iter().map(|m| m.address).collect();
-        let waiting: Vec<_> = addresses
+        let waiting: Vec<_> = self
+            .addresses()
             .into_iter()
             .map(|address| thread::spawn(move || first_write(address, begun, LIMIT, || Ok(()))))
             .collect();
@@ -197,6 +211,10 @@ impl<'p> Ensemble<'p> {
             }
         }
         Ok(longest)
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|m| m.address).collect()
     }
 
     fn leader(&self) -> Result<usize> {
@@ -291,10 +309,12 @@ pub(super) fn run(
             one_load(settings, &ensemble, Shape(Workload::Mixed, 15, 16))?;
             ensembles.push(ensemble);
         }
+        let mut done = Vec::new();
         for shape in [PIPELINED, ONE, READS, SESSIONS] {
             for ensemble in &ensembles {
                 let (report, cpu) = one_load(settings, ensemble, shape)?;
                 let side = ensemble.side;
+                done.push((side, shape, report.per_second));
                 add(
                     figures,
                     rows,
@@ -310,6 +330,20 @@ pub(super) fn run(
                 add(figures, rows, Source::WriteP99(shape), side, p99);
             }
         }
+        if let Some(rate) = equal_rate(&done, PIPELINED) {
+            for ensemble in &ensembles {
+                let load = settings.load(ensemble.addresses(), None, PIPELINED.1, PIPELINED.2);
+                open_load(
+                    settings,
+                    load,
+                    ensemble.side,
+                    rows,
+                    PIPELINED,
+                    rate,
+                    figures,
+                )?;
+            }
+        }
         for _ in 0..KILLS {
             for ensemble in &mut ensembles {
                 let took = ensemble.fail_over()?;
@@ -323,13 +357,12 @@ pub(super) fn run(
 /// A load over all members; the members' CPU time per operation in µs.
 fn one_load(settings: &Settings, ensemble: &Ensemble<'_>, shape: Shape) -> Result<(Report, f64)> {
     let Shape(workload, connections, depth) = shape;
-    let addresses = ensemble.members.iter().map(|member| member.address);
     let load = Load {
         // The CPU time is taken around the whole load.
         warmup: Duration::ZERO,
         duration: settings.warmup + settings.duration,
         timeout: LIMIT,
-        ..settings.load(addresses.collect(), None, connections, depth)
+        ..settings.load(ensemble.addresses(), None, connections, depth)
     };
     let target = settings.target(1000);
     let before = ensemble.cpu()?;

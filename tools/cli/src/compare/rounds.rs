@@ -27,6 +27,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 const SETTLE: Duration = Duration::from_secs(3);
 /// Apache rolls its log and takes a snapshot after half to all of so many transactions.
 const SNAP_COUNT: u64 = 60_000;
+/// Which part of Apache's rate in a closed loop the open loop has.
+const OPEN_PART: f64 = 0.55;
 /// `snapCount` that keeps snapshots out of the way while the big tree is loaded.
 const NO_SNAPSHOTS: u64 = 1_000_000_000;
 
@@ -54,9 +56,10 @@ impl Settings {
         depth: usize,
     ) -> Load {
         Load {
-            addresses,
+            addresses: addresses.into_iter().map(Into::into).collect(),
             connections,
             depth,
+            rate: None,
             threads: self.threads,
             warmup: self.warmup,
             duration: self.duration,
@@ -193,11 +196,13 @@ fn small_round(
             }
         }
     }
+    let mut done = Vec::new();
     for shape in shapes {
         for server in &servers {
             let side = server.side();
             match one_load(settings, server, shape) {
                 Ok(report) => {
+                    done.push((side, shape, report.per_second));
                     add(
                         figures,
                         rows,
@@ -212,14 +217,59 @@ fn small_round(
             }
         }
     }
+    for shape in rows.iter().filter_map(|row| row.source.open_loop()) {
+        let Some(rate) = equal_rate(&done, shape) else {
+            continue;
+        };
+        for server in &servers {
+            let load = settings.load_one(server, shape.1, shape.2)?;
+            if let Err(error) = open_load(settings, load, server.side(), rows, shape, rate, figures)
+            {
+                note(figures, server.side(), "open loop", &error);
+            }
+        }
+    }
     servers.iter_mut().try_for_each(Server::stop)
+}
+
+/// The rate at which both sides' latencies are compared: part of what Apache has done in a closed
+/// loop, or of what there is without Apache.
+pub(super) fn equal_rate(done: &[(Side, Shape, f64)], shape: Shape) -> Option<f64> {
+    let of = |side: Side| move |(s, sh, _): &&(Side, Shape, f64)| *s == side && *sh == shape;
+    let apache = done.iter().find(of(Side::Apache));
+    let found = apache.or_else(|| done.iter().find(of(Side::Menagerie)));
+    found.map(|(_, _, per_second)| per_second * OPEN_PART)
+}
+
+/// An open loop at `rate`.
+pub(super) fn open_load(
+    settings: &Settings,
+    load: Load,
+    side: Side,
+    rows: &[&'static Row],
+    shape: Shape,
+    rate: f64,
+    figures: &mut Figures,
+) -> Result<()> {
+    let load = Load {
+        rate: Some(rate),
+        ..load
+    };
+    let outcome = run_workload(shape.0, &load, &settings.target(1000))?;
+    let report = checked(shape, &outcome)?;
+    let p99 = report.write_us.as_ref().map_or(0.0, |l| l.p99());
+    add(figures, rows, Source::OpenP99(shape), side, p99);
+    let per_second = report.per_second;
+    add(figures, rows, Source::OpenRate(shape), side, per_second);
+    Ok(())
 }
 
 /// The loads behind `rows`, each once, in order.
 fn shapes(rows: &[&Row]) -> Vec<Shape> {
     let mut found: Vec<Shape> = Vec::new();
     for row in rows {
-        if let Source::Throughput(shape) | Source::CpuPerOp(shape) = row.source
+        if let Source::Throughput(shape) | Source::CpuPerOp(shape) | Source::OpenP99(shape) =
+            row.source
             && !found.contains(&shape)
         {
             found.push(shape);
@@ -267,7 +317,7 @@ fn big_round(
     let stalls = wants(rows, Source::SnapshotStall) || wants(rows, Source::OutsideStall);
     let mut server = Server::new(side, programs, directory, Some(NO_SNAPSHOTS))?;
     server.start(LIMIT)?;
-    let mut connection = Blocking::open(server.address(), LIMIT, 40_000)?;
+    let mut connection = Blocking::open(&server.address().into(), LIMIT, 40_000)?;
     setup::working_set(&mut connection, &target.root, settings.big, &target.data())
         .context("loading the big tree")?;
     connection.close()?;

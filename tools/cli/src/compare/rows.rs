@@ -61,11 +61,24 @@ pub(crate) enum Source {
     OutsideStall,
     /// 99th percentile of that load's writes, µs.
     WriteP99(Shape),
+    /// 99th percentile of that load's writes when they come at a rate that is part of what Apache
+    /// does with it, in an open loop, µs.
+    OpenP99(Shape),
+    /// That rate as it was answered, per second.
+    OpenRate(Shape),
     /// From a leader's death to a write on a member that is left, ms.
     FailOver,
 }
 
 impl Source {
+    /// The load that it wants in an open loop.
+    pub(crate) const fn open_loop(self) -> Option<Shape> {
+        match self {
+            Self::OpenP99(shape) => Some(shape),
+            _ => None,
+        }
+    }
+
     /// Whether it needs the big tree.
     pub(crate) const fn is_big(self) -> bool {
         matches!(
@@ -123,6 +136,9 @@ pub(crate) const ROWS: &[Row] = rows! {
         S::Throughput(Shape(Workload::Mixed, 16, 16)), Goal::TimesAtLeast(3.0);
     "set-1x1", "setData, 1 × 1", "ops/s",
         S::Throughput(Shape(Workload::Set, 1, 1)), Goal::TimesAtLeast(1.5);
+    "set-open-p99", "p99 of setData at 55 % of Apache's rate, open loop, 16 connections", "µs",
+        S::OpenP99(SET), Goal::PartAtMost(1.0 / 3.0);
+    "set-open-rate", "setData answered in that run", "ops/s", S::OpenRate(SET), Goal::None;
     "get-1x1", "getData, 1 × 1", "ops/s",
         S::Throughput(Shape(Workload::Get, 1, 1)), Goal::TimesAtLeast(1.0);
     "set-4x4", "setData, 4 × 4", "ops/s",

@@ -299,7 +299,7 @@ mod tests {
         );
         let told = describe(op_code::SET_DATA, &body).unwrap();
         assert_eq!(told.digest, Some(77));
-        assert_eq!(line(&told.fields), "/a data=\"x\" version=3");
+        assert_eq!(line(&told.fields), "/a version=3 data=\"x\"");
         assert!(describe(op_code::SET_DATA, &body[..5]).is_err());
         assert!(describe(4711, &body).is_err());
     }
@@ -318,7 +318,7 @@ mod tests {
             },
         ];
         let told = describe(op_code::MULTI, &to_vec(&MultiTxn { txns: Some(parts) })).unwrap();
-        let expected = "txns=[setData /a data=\"x\" version=3; error err=-101 name=\"NONODE\"]";
+        let expected = "txns=[setData /a version=3 data=\"x\"; error err=-101 name=\"NONODE\"]";
         assert_eq!(line(&told.fields), expected);
     }
 

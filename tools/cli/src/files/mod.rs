@@ -102,20 +102,20 @@ pub(crate) enum SnapshotCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct PurgeArgs {
     /// dataDir, the directory that has version-2
-    data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// dataLogDir, if it is another one
     #[arg(long)]
-    log_dir: Option<PathBuf>,
+    pub(crate) log_dir: Option<PathBuf>,
     /// How many snapshots to keep, at least 3
     #[arg(short = 'n', long, default_value_t = purge::RETAIN_MIN)]
-    keep: usize,
+    pub(crate) keep: usize,
     /// Only list the files
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// Reads a zxid, hexadecimal behind 0x.
-fn parse_zxid(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_zxid(text: &str) -> Result<i64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).map(u64::cast_signed),
         None => text.parse(),
@@ -184,7 +184,8 @@ fn all(files: &[PathBuf], check: impl Fn(&PathBuf) -> Result<bool>) -> Result<Ex
     })
 }
 
-fn purge_files(args: &PurgeArgs) -> Result<ExitCode> {
+/// Deletes what is not needed when the newest `keep` snapshots are kept.
+pub(crate) fn purge_files(args: &PurgeArgs) -> Result<ExitCode> {
     ensure!(
         args.keep >= purge::RETAIN_MIN,
         "at least {} snapshots must be kept",

@@ -14,14 +14,18 @@ mod other_commands;
 mod quota_commands;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use menagerie_tls::TlsClient;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Options, State};
+use crate::env::Env;
+use crate::tls::Properties;
 use events::EventPrinter;
 use failure::Failure;
 
@@ -63,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) server: String,
     timeout: Duration,
     read_only: bool,
+    tls: Option<TlsClient>,
     wait: bool,
     json: bool,
     command: Vec<String>,
@@ -117,6 +122,7 @@ impl Shell {
             servers: Vec::new(),
             timeout: self.settings.timeout,
             read_only: self.settings.read_only,
+            tls: self.settings.tls.clone(),
         };
         let events = Arc::clone(&self.events);
         let show = move |event| events.show(&event);
@@ -215,18 +221,21 @@ fn print_flushed(text: &str) {
 }
 
 const USAGE: &str = "usage: menagerie-tools shell [-server host:port[,host:port…][/chroot]] \
-    [-timeout ms] [-r] [-waitforconnection] [--json] [command [argument…]]";
+    [-timeout ms] [-r] [-waitforconnection] [-client-configuration file] [-Dname=value] \
+    [--json] [command [argument…]]";
 
 /// Reads zkCli's options, which have one dash and end at the first other word.
-fn settings(words: &[String]) -> Result<Settings> {
+fn settings(words: &[String], env: &Env) -> Result<Settings> {
     let mut settings = Settings {
         server: "localhost:2181".to_owned(),
         timeout: Duration::from_secs(30),
         read_only: false,
+        tls: None,
         wait: false,
         json: false,
         command: Vec::new(),
     };
+    let mut properties = Properties::of_env(env);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let mut value = || {
@@ -243,9 +252,8 @@ fn settings(words: &[String]) -> Result<Settings> {
             }
             "-r" | "--read-only" => settings.read_only = true,
             "-waitforconnection" => settings.wait = true,
-            "-client-configuration" => {
-                bail!("-client-configuration is not supported: there is no TLS or SASL here yet");
-            }
+            "-client-configuration" => properties.add_file(Path::new(value()?))?,
+            flag if flag.starts_with("-D") => properties.add_flags(flag),
             "--json" => settings.json = true,
             "-h" | "-help" | "--help" => bail!("{USAGE}"),
             option if option.starts_with('-') => bail!("unknown option {option}\n{USAGE}"),
@@ -256,12 +264,13 @@ fn settings(words: &[String]) -> Result<Settings> {
             }
         }
     }
+    settings.tls = properties.client()?;
     Ok(settings)
 }
 
 /// The subcommand.
 pub(crate) fn main(words: &[String]) -> Result<ExitCode> {
-    let settings = settings(words)?;
+    let settings = settings(words, &Env::of_this_process())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -318,7 +327,7 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Result<Settings> {
-        settings(&args::words(line))
+        settings(&args::words(line), &Env::default())
     }
 
     #[test]

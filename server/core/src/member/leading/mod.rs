@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::reconfig::in_entry;
 use super::{Io, Member};
-use crate::event::{EpochKind, Event, Request};
+use crate::event::{Event, Request};
 use crate::ids::{LinkId, Sid, Zxid};
 use crate::planted::Bug;
-use crate::quorum::Configs;
+use crate::quorum::{Configs, Membership};
 use crate::zab::packet::Packet;
 use menagerie_wire::election::ServerState;
 use menagerie_wire::op::op_code;
 
+mod discovery;
+mod reconfig;
 mod sync;
 
 /// How far a leader has come.
@@ -42,6 +45,8 @@ enum Progress {
     Known,
     /// It knows the epoch.
     Told,
+    /// It has accepted the epoch, but its history, which ends there, has more than the leader's.
+    Ahead(Zxid),
     /// It has accepted the epoch; its history ends there.
     Accepted(Zxid),
     /// What it lacks is being read from the log.
@@ -60,13 +65,17 @@ struct Peer {
     observer: bool,
     progress: Progress,
     heard_ms: i64,
-    /// Whether it has accepted this leader's epoch; who had accepted that epoch before may have done
-    /// so for another leader.
-    accepts: bool,
+    /// Its epoch and last zxid, if it has accepted this leader's epoch; who had accepted that epoch
+    /// before may have done so for another leader.
+    history: Option<(i64, Zxid)>,
     /// Up to where it has acknowledged.
     acked: Zxid,
+    /// What was committed when it was brought up; it acknowledges that with the new leader.
+    brought: Zxid,
     /// What it must have acknowledged, and since when.
     owes: Option<(Zxid, i64)>,
+    /// Whether it got a snapshot.
+    by_snapshot: bool,
 }
 
 /// A leader's state.
@@ -106,7 +115,9 @@ impl Leading {
         }
     }
 
-    /// Whether the leader `me` and voters that have come so far, and satisfy `also`, can decide.
+    /// Whether the leader `me` and voters that have come so far, and satisfy `also`, can decide. Who
+    /// has come as an observer counts too, as it votes in a configuration that is on its way.
+    /// Source: `Leader.getEpochToPropose`, `Leader.waitForEpochAck`, `Leader.waitForNewLeaderAck`.
     fn has_quorum(
         &self,
         configs: &Configs,
@@ -116,9 +127,10 @@ impl Leading {
     ) -> bool {
         configs.is_quorum(|sid| {
             sid == me
-                || self.peers.values().any(|peer| {
-                    peer.sid == sid && !peer.observer && peer.progress >= from && also(peer)
-                })
+                || self
+                    .peers
+                    .values()
+                    .any(|peer| peer.sid == sid && peer.progress >= from && also(peer))
         })
     }
 }
@@ -146,7 +158,7 @@ impl Member {
             half_tick: false,
             initial: (self.current_epoch, self.history.last()),
             syncs: BTreeMap::new(),
-            highest_epoch: self.accepted_epoch,
+            highest_epoch: self.accepted_epoch.max(self.seen_epoch),
         });
         self.try_epoch(io);
     }
@@ -157,6 +169,13 @@ impl Member {
         self.leading
             .as_ref()
             .is_some_and(|leading| leading.stage == Stage::Established)
+    }
+
+    /// Proposals behind which learners' `sync` requests wait, when it leads.
+    #[must_use]
+    pub fn pending_syncs(&self) -> usize {
+        let leading = self.leading.as_ref();
+        leading.map_or(0, |leading| leading.syncs.len())
     }
 
     /// The learners, when it leads.
@@ -170,6 +189,13 @@ impl Member {
             observer: peer.observer,
             synced: peer.progress >= Progress::Synced,
         })
+    }
+
+    /// Who is at the other end of a link, when it leads.
+    #[must_use]
+    pub fn learner_at(&self, link: LinkId) -> Option<Sid> {
+        let peers = &self.leading.as_ref()?.peers;
+        peers.get(&link).map(|peer| peer.sid)
     }
 
     pub(super) fn lead_packet(&mut self, link: LinkId, packet: Packet, io: &mut Io<'_>) {
@@ -204,7 +230,8 @@ impl Member {
                 session,
                 timeout_ms: _,
             } => {
-                let valid = self.replica.sessions().timeout_ms(session).is_some();
+                let valid = self.replica.sessions().timeout_ms(session).is_some()
+                    || self.config.planted.has(Bug::AnySessionIsValid);
                 let sid = peer.sid;
                 self.replica.moved(session, sid);
                 self.replica.touch(session, now);
@@ -229,175 +256,6 @@ impl Member {
             }
             other => io.close(link, format!("a learner must not send {other}")),
         }
-    }
-
-    fn introduce(
-        &mut self,
-        link: LinkId,
-        sid: Sid,
-        observer: bool,
-        accepted_epoch: i64,
-        config_version: i64,
-        io: &mut Io<'_>,
-    ) {
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let ours = self.configs.committed.version();
-        if config_version > ours {
-            let reason = format!(
-                "server {sid} has configuration version {config_version:x}, the leader only \
-                 {ours:x}"
-            );
-            io.close(link, reason);
-            return;
-        }
-        if sid == self.config.me {
-            io.close(
-                link,
-                format!("it says that it is server {sid}, which is this one"),
-            );
-            return;
-        }
-        let same = |peer: &Peer| peer.sid == sid && sid.0 >= 0;
-        let old: Vec<LinkId> = leading
-            .peers
-            .iter()
-            .filter(|(at, peer)| **at == link || same(peer))
-            .map(|(at, _)| *at)
-            .collect();
-        for old in old {
-            leading.forget(old);
-            if old != link {
-                io.close(old, format!("server {sid} has connected again"));
-            }
-        }
-        let peer = Peer {
-            sid,
-            observer,
-            progress: Progress::Known,
-            heard_ms: io.now.mono_ms,
-            accepts: false,
-            acked: Zxid(0),
-            owes: None,
-        };
-        leading.peers.insert(link, peer);
-        if leading.stage < Stage::Accepting {
-            leading.highest_epoch = leading.highest_epoch.max(accepted_epoch);
-            self.try_epoch(io);
-        } else if leading.stage > Stage::Accepting {
-            self.tell_epoch(io);
-        }
-    }
-
-    /// Source: `Leader.getEpochToPropose`.
-    fn try_epoch(&mut self, io: &mut Io<'_>) {
-        let (configs, me) = (&self.configs, self.config.me);
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let enough = leading.has_quorum(configs, me, Progress::Known, |_| true)
-            || self.config.planted.has(Bug::EpochWithoutQuorum);
-        if leading.stage != Stage::Discovery || !enough {
-            return;
-        }
-        let epoch = leading.highest_epoch + 1;
-        leading.epoch = epoch;
-        leading.stage = Stage::Accepting;
-        self.persist(EpochKind::Accepted, epoch, io);
-    }
-
-    fn tell_epoch(&mut self, io: &mut Io<'_>) {
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let epoch = leading.epoch;
-        for (link, peer) in &mut leading.peers {
-            if peer.progress == Progress::Known {
-                peer.progress = Progress::Told;
-                io.send(*link, Packet::LeaderInfo { epoch });
-            }
-        }
-    }
-
-    pub(super) fn lead_epoch_durable(&mut self, kind: EpochKind, io: &mut Io<'_>) {
-        let limit = self.config.init_ms();
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        match (kind, leading.stage) {
-            (EpochKind::Accepted, Stage::Accepting) => {
-                leading.stage = Stage::Epoch;
-                leading.deadline = io.now.mono_ms + limit;
-                self.tell_epoch(io);
-                self.try_adopt(io);
-            }
-            (EpochKind::Current, Stage::Adopting) => {
-                leading.stage = Stage::Sync;
-                leading.deadline = io.now.mono_ms + limit;
-                // A quorum has it not yet, but nothing else will ever be committed before it.
-                let last = self.history.last();
-                self.history.commit(last);
-                let links: Vec<LinkId> = leading.links().collect();
-                for link in links {
-                    self.synchronise(link, io);
-                }
-                self.try_establish(io);
-            }
-            _ => {}
-        }
-    }
-
-    /// Source: `Leader.waitForEpochAck`.
-    fn epoch_acked(&mut self, link: LinkId, zxid: Zxid, epoch: Option<i64>, io: &mut Io<'_>) {
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let Some(peer) = leading.peers.get_mut(&link) else {
-            return;
-        };
-        if peer.progress != Progress::Told {
-            io.close(link, "it accepts an epoch that it was not told");
-            return;
-        }
-        let (ours, last) = leading.initial;
-        // The beginning of an epoch is in the history of everyone who has that epoch.
-        let known = zxid.counter() == 0 && zxid.epoch() <= ours;
-        if let Some(epoch) = epoch
-            && (epoch > ours || epoch == ours && zxid > last && !known)
-        {
-            let reason = format!(
-                "server {} is ahead of the leader: epoch {epoch}, last zxid {zxid}; the leader \
-                 has epoch {ours}, last zxid {last}",
-                peer.sid
-            );
-            leading.forget(link);
-            io.close(link, reason);
-            return;
-        }
-        peer.progress = Progress::Accepted(zxid);
-        peer.accepts = epoch.is_some();
-        if leading.stage >= Stage::Sync {
-            self.synchronise(link, io);
-        } else {
-            self.try_adopt(io);
-        }
-    }
-
-    /// Goes on when a quorum has accepted the epoch.
-    fn try_adopt(&mut self, io: &mut Io<'_>) {
-        let (configs, me) = (&self.configs, self.config.me);
-        let Some(leading) = &mut self.leading else {
-            return;
-        };
-        let accepted = Progress::Accepted(Zxid(i64::MIN));
-        let enough = leading.has_quorum(configs, me, accepted, |peer| peer.accepts);
-        if leading.stage != Stage::Epoch || !enough {
-            return;
-        }
-        leading.stage = Stage::Adopting;
-        let epoch = leading.epoch;
-        self.persist(EpochKind::Current, epoch, io);
     }
 
     fn acked(&mut self, link: LinkId, zxid: Zxid, io: &mut Io<'_>) {
@@ -475,6 +333,14 @@ impl Member {
         };
         leading.stage = Stage::Established;
         let epoch = leading.epoch;
+        if let Some(next) = self.configs.next().cloned() {
+            // A quorum of both has it, as it came with NEWLEADER: whoever proposed it, it holds.
+            let leader = self.designated(&next, Zxid(i64::MIN));
+            self.put_into_force(next, Some(leader), false, io);
+        }
+        let Some(leading) = &mut self.leading else {
+            return;
+        };
         for (link, peer) in &mut leading.peers {
             if peer.progress == Progress::Synced {
                 peer.progress = Progress::Active;
@@ -492,7 +358,7 @@ impl Member {
     }
 
     fn forwarded(&mut self, link: LinkId, request: Request, io: &mut Io<'_>) {
-        if !self.is_established() {
+        if !self.is_established() || self.moving.is_some() {
             return;
         }
         if request.op == op_code::SYNC {
@@ -508,10 +374,17 @@ impl Member {
             }
             return;
         }
+        let reconfigures = request.op == op_code::RECONFIG;
+        if reconfigures {
+            self.prepare_reconfig(io);
+        }
         let peer = self.leading.as_ref().and_then(|l| l.peers.get(&link));
         if let Some(sid) = peer.map(|peer| peer.sid) {
             self.replica
                 .forwarded(request, sid, io.now, io.tree, io.out);
+        }
+        if reconfigures {
+            self.take_proposals(io);
         }
     }
 
@@ -529,6 +402,7 @@ impl Member {
             .map(|(zxid, bytes)| (zxid, Bytes::copy_from_slice(bytes)))
             .collect();
         self.taken += fresh.len();
+        let mut seen = None;
         for (zxid, entry) in fresh {
             for (link, peer) in &leading.peers {
                 if !peer.observer && peer.progress >= Progress::Syncing {
@@ -538,18 +412,30 @@ impl Member {
                         .push((*link, Packet::Proposal { zxid, entry }));
                 }
             }
+            if let Some(new) = in_entry(&entry) {
+                seen = Some(new);
+            }
             let _in_order = self.history.push(zxid, entry);
+        }
+        if let Some(seen) = seen {
+            self.see(seen, io);
         }
     }
 
     /// Source: `Leader.tryToCommit`.
     pub(super) fn try_commit(&mut self, io: &mut Io<'_>) {
+        // Behind a reconfiguration others may have to agree.
+        while self.commit_some(io) {}
+    }
+
+    /// Commits what a quorum has, up to a reconfiguration if there is one; whether there may be more.
+    fn commit_some(&mut self, io: &mut Io<'_>) -> bool {
         let before = self.history.committed();
-        if before == self.history.last() || !self.is_established() {
-            return;
+        if before == self.history.last() || !self.is_established() || self.moving.is_some() {
+            return false;
         }
-        let Some(leading) = &mut self.leading else {
-            return;
+        let Some(leading) = &self.leading else {
+            return false;
         };
         let acked = |sid: Sid| {
             if sid == self.config.me {
@@ -566,32 +452,42 @@ impl Member {
                 .map(|peer| peer.acked)
                 .max()
         };
-        let highest = |members: &crate::quorum::Membership| {
-            members.highest_with_quorum(acked).unwrap_or(before)
+        let configs = &self.configs;
+        let highest = |members: &Membership| {
+            let mark = configs.highest_with_quorum(members, acked);
+            mark.unwrap_or(before)
         };
         let mut upto = highest(&self.configs.committed);
         if let Some(next) = self.configs.next() {
-            upto = upto.min(highest(next));
+            if self.config.planted.has(Bug::OldVotersNotAsked) {
+                upto = highest(next);
+            } else if !self.config.planted.has(Bug::NewVotersNotAsked) {
+                upto = upto.min(highest(next));
+            }
         }
         if self.config.planted.has(Bug::CommitWithoutQuorum) {
             upto = self.history.last();
         }
         if upto <= before {
-            return;
+            return false;
         }
+        let mut new = None;
+        if self.config.reconfig_enabled {
+            let mut entries = self.history.between(before, upto);
+            new = entries.find_map(|(zxid, entry)| Some((*zxid, in_entry(entry)?)));
+        }
+        let upto = new.as_ref().map_or(upto, |(zxid, _)| *zxid);
+        let leader = new.as_ref().map(|(zxid, new)| self.designated(new, *zxid));
+        let Some(leading) = &mut self.leading else {
+            return false;
+        };
         for (zxid, entry) in self.history.between(before, upto) {
+            let activates = leader.filter(|_| *zxid == upto);
             for (link, peer) in &leading.peers {
                 if peer.progress < Progress::Syncing {
                     continue;
                 }
-                let packet = if peer.observer {
-                    Packet::Inform {
-                        zxid: *zxid,
-                        entry: entry.clone(),
-                    }
-                } else {
-                    Packet::Commit(*zxid)
-                };
+                let packet = commit_packet(peer.observer, activates, *zxid, entry);
                 io.out.packets.push((*link, packet));
             }
             // In its place: what the learner asked for behind the sync comes behind its answer.
@@ -601,6 +497,9 @@ impl Member {
         }
         self.history.commit(upto);
         self.replica.commit(upto);
+        let Some((_, new)) = new else { return false };
+        self.put_into_force(new, leader, true, io);
+        true
     }
 
     pub(super) fn lead_next_tick(&self) -> i64 {
@@ -623,7 +522,9 @@ impl Member {
         if !established && now >= leading.deadline {
             let reason = match leading.stage {
                 Stage::Discovery | Stage::Accepting => "too few servers came to follow",
-                Stage::Epoch | Stage::Adopting => "too few servers accepted the epoch",
+                Stage::Epoch | Stage::Adopting => {
+                    "too few servers accepted the epoch and have no more than this leader"
+                }
                 _ => "too few servers took over the history",
             };
             self.look(&format!("{reason} within initLimit"), io);
@@ -634,6 +535,7 @@ impl Member {
             leading.half_tick = !leading.half_tick;
             let tick = !leading.half_tick;
             self.ping_all(io);
+            self.ask_oracle();
             if tick && established && !self.has_live_quorum(now) {
                 self.look("too few followers are alive", io);
                 return;
@@ -679,7 +581,7 @@ impl Member {
                     touched,
                 },
             ));
-            if peer.observer || !synced || peer.acked >= last {
+            if peer.observer || !synced || peer.acked.max(peer.brought) >= last {
                 continue;
             }
             match peer.owes {
@@ -697,12 +599,51 @@ impl Member {
         }
     }
 
+    /// Whether a voter follows and has to agree. Source: `QuorumOracleMaj.updateNeedOracle`.
+    pub(super) fn is_followed(&self) -> bool {
+        let peers = self.leading.iter().flat_map(|l| l.peers.values());
+        let mut followers =
+            peers.filter(|peer| !peer.observer && peer.progress >= Progress::Syncing);
+        followers.any(|peer| self.configs.is_voter(peer.sid))
+    }
+
+    /// The oracle has changed its mind; a leader that waits for others may go on.
+    pub(super) fn lead_as_oracle_says(&mut self, io: &mut Io<'_>) {
+        self.try_epoch(io);
+        self.try_adopt(io);
+        self.try_establish(io);
+    }
+
     fn has_live_quorum(&self, now: i64) -> bool {
         let (configs, me) = (&self.configs, self.config.me);
-        let alive = |peer: &Peer| now - peer.heard_ms <= self.config.sync_ms();
+        // An observer cannot help to commit what is proposed, wherever it will vote.
+        let alive = |peer: &Peer| !peer.observer && now - peer.heard_ms <= self.config.sync_ms();
         self.leading
             .as_ref()
             .is_some_and(|leading| leading.has_quorum(configs, me, Progress::Synced, alive))
+    }
+}
+
+/// How a learner is told that a transaction is committed; `leader` leads from there on if it is a
+/// reconfiguration.
+pub(super) fn commit_packet(
+    observer: bool,
+    leader: Option<Sid>,
+    zxid: Zxid,
+    entry: &Bytes,
+) -> Packet {
+    match (observer, leader) {
+        (false, None) => Packet::Commit(zxid),
+        (false, Some(leader)) => Packet::CommitAndActivate { zxid, leader },
+        (true, None) => Packet::Inform {
+            zxid,
+            entry: entry.clone(),
+        },
+        (true, Some(leader)) => Packet::InformAndActivate {
+            zxid,
+            leader,
+            entry: entry.clone(),
+        },
     }
 }
 

@@ -1,59 +1,43 @@
-//! Owns bringing a learner up to the leader's history: by transactions from memory or from the log
-//! on disk, by truncation, or by a snapshot. Source: `LearnerHandler.syncFollower`.
+//! Owns when a leader brings its learners up, and from when on they get what is new.
+//! Source: `LearnerHandler.syncFollower`, `Leader.startForwarding`.
 
 use bytes::Bytes;
 
-use super::Progress;
+use super::{Peer, Progress, Stage};
 use crate::effect::Effect;
 use crate::ids::{LinkId, Zxid};
+use crate::member::bring_up::{Newcomer, Way};
 use crate::member::{Io, Member};
 use crate::planted::Bug;
-use crate::zab::history::SyncPlan;
 use crate::zab::packet::Packet;
 
 impl Member {
     /// Sends a learner all that it lacks; from here on it also gets what is new.
-    /// Source: `LearnerHandler.syncFollower`, `Leader.startForwarding`.
     pub(super) fn synchronise(&mut self, link: LinkId, io: &mut Io<'_>) {
-        let Some(leading) = &mut self.leading else {
+        let peer = self.leading.as_ref().and_then(|l| l.peers.get(&link));
+        let Some(Progress::Accepted(last)) = peer.map(|peer| peer.progress) else {
             return;
         };
-        let Some(peer) = leading.peers.get_mut(&link) else {
-            return;
-        };
-        let Progress::Accepted(last) = peer.progress else {
-            return;
-        };
-        let committed = self.history.committed();
-        let (how, from) = match self.history.plan(last, self.config.force_snapshot_sync) {
-            SyncPlan::Diff { from } => (Packet::Diff(committed), from),
-            SyncPlan::Trunc { zxid, from } => (Packet::Trunc(zxid), from),
-            SyncPlan::Older if last.counter() != 0 => {
-                peer.progress = Progress::Reading(last);
-                io.act(Effect::ReadLog {
-                    link,
-                    from: last,
-                    upto: committed,
-                });
-                return;
+        match self.way(last, io) {
+            Way::Disk { upto } => {
+                self.progresses(link, Progress::Reading(last));
+                let from = last;
+                io.act(Effect::ReadLog { link, from, upto });
             }
-            SyncPlan::Older | SyncPlan::Snap => self.by_snapshot(io),
-        };
-        self.bring_up(link, last, how, &[], from, io);
-    }
-
-    fn by_snapshot(&self, io: &Io<'_>) -> (Packet, usize) {
-        let zxid = Zxid(io.tree.last_zxid());
-        let rest = if self.config.planted.has(Bug::SnapForgetsRest) {
-            usize::MAX
-        } else {
-            self.history.after(zxid)
-        };
-        (Packet::Snap(zxid), rest)
+            Way::Memory { how, from } => {
+                if self.must_wait(link, matches!(how, Packet::Snap(_)), io) {
+                    return;
+                }
+                if let Some(newcomer) = self.newcomer(link, last) {
+                    self.bring_up(newcomer, how, from, io);
+                    self.progresses(link, Progress::Syncing);
+                }
+            }
+        }
     }
 
     /// What a learner lacks was looked for in the log on disk.
-    pub(in crate::member) fn log_read(
+    pub(in crate::member) fn lead_log_read(
         &mut self,
         link: LinkId,
         entries: Option<Vec<(Zxid, Bytes)>>,
@@ -63,62 +47,67 @@ impl Member {
         let Some(Progress::Reading(last)) = peer.map(|peer| peer.progress) else {
             return;
         };
-        let entries = entries.unwrap_or_default();
-        // The entries in memory have gone on meanwhile and must still join.
-        let joins = |upto: Zxid| self.history.first().is_some_and(|first| first <= upto);
-        let upto = entries.last().map(|(zxid, _)| *zxid);
-        if let Some(upto) = upto.filter(|upto| joins(*upto)) {
-            let how = Packet::Diff(self.history.committed());
-            let from = self.history.after(upto);
-            self.bring_up(link, last, how, &entries, from, io);
-        } else {
-            let (how, from) = self.by_snapshot(io);
-            self.bring_up(link, last, how, &[], from, io);
+        if self.must_wait(link, entries.is_none(), io) {
+            return;
+        }
+        if let Some(newcomer) = self.newcomer(link, last) {
+            self.bring_up_by(newcomer, entries, io);
+            self.progresses(link, Progress::Syncing);
         }
     }
 
-    /// Sends `older` transactions and those of the history from index `from` on.
-    fn bring_up(
-        &mut self,
-        link: LinkId,
-        last: Zxid,
-        how: Packet,
-        older: &[(Zxid, Bytes)],
-        from: usize,
-        io: &mut Io<'_>,
-    ) {
+    /// Notes how a learner is synchronised; whether it has to come again, since so many are being
+    /// synchronised the same way. Only observers ever have to. Source: `LearnerSyncThrottler.beginSync`.
+    fn must_wait(&mut self, link: LinkId, by_snapshot: bool, io: &mut Io<'_>) -> bool {
         let Some(leading) = &mut self.leading else {
-            return;
+            return false;
         };
+        let (limit, key) = if by_snapshot {
+            (self.config.max_snap_syncs, "leader.maxConcurrentSnapSyncs")
+        } else {
+            (self.config.max_diff_syncs, "leader.maxConcurrentDiffSyncs")
+        };
+        let same =
+            |peer: &&Peer| peer.progress == Progress::Syncing && peer.by_snapshot == by_snapshot;
+        let busy = leading.peers.values().filter(same).count();
         let Some(peer) = leading.peers.get_mut(&link) else {
-            return;
+            return false;
         };
-        let from = from.saturating_add(usize::from(
-            self.config.planted.has(Bug::DiffSkipsOne) && matches!(how, Packet::Diff(_)),
-        ));
-        io.say(format!(
-            "synchronising server {}, last zxid {last}, by {how}{}",
-            peer.sid,
-            if older.is_empty() {
-                ""
-            } else {
-                " from the log"
-            }
-        ));
-        io.send(link, how);
-        let committed = self.history.committed();
-        for (zxid, entry) in older.iter().chain(self.history.from(from)) {
-            let (zxid, entry) = (*zxid, entry.clone());
-            if zxid <= committed {
-                io.send(link, Packet::Proposal { zxid, entry });
-                io.send(link, Packet::Commit(zxid));
-            } else if !peer.observer {
-                io.send(link, Packet::Proposal { zxid, entry });
+        peer.by_snapshot = by_snapshot;
+        if !peer.observer || busy < limit {
+            return false;
+        }
+        let sid = peer.sid;
+        leading.forget(link);
+        let reason = format!("observer {sid} has to wait: {key} is {limit}");
+        io.say(reason.clone());
+        io.close(link, reason);
+        true
+    }
+
+    fn newcomer(&self, link: LinkId, last: Zxid) -> Option<Newcomer> {
+        let leading = self.leading.as_ref()?;
+        let peer = leading.peers.get(&link)?;
+        let reconfigures = leading.stage == Stage::Established
+            && self.configs.next().is_some()
+            && !self.config.planted.has(Bug::ProposedConfigInForce);
+        Some(Newcomer {
+            link,
+            sid: peer.sid,
+            observer: peer.observer,
+            last,
+            epoch: leading.epoch,
+            reconfigures,
+        })
+    }
+
+    fn progresses(&mut self, link: LinkId, progress: Progress) {
+        let leading = self.leading.as_mut();
+        if let Some(peer) = leading.and_then(|leading| leading.peers.get_mut(&link)) {
+            peer.progress = progress;
+            if progress == Progress::Syncing {
+                peer.brought = self.history.committed();
             }
         }
-        peer.progress = Progress::Syncing;
-        let zxid = Zxid::first_of(leading.epoch);
-        let config = Bytes::from(self.configs.newest().to_string());
-        io.send(link, Packet::NewLeader { zxid, config });
     }
 }
