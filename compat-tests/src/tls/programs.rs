@@ -95,10 +95,14 @@ fn java(programs: &Programs, authority: &Authority, side: &Side) -> Result<Vec<S
         "10000",
     ]);
     let lines = output(&mut command, SHELL)?;
+    // Whether the server's end of the connection or the client's own comes first at the end is
+    // chance: with the former the shell says "Disconnected", in a paragraph of its own.
+    let is_chance =
+        |line: &str| line.is_empty() || line == "WATCHER::" || line.contains("state:Disconnected");
     // Apache's identities have no order.
     let mut kept: Vec<String> = lines
         .into_iter()
-        .filter(|line| !line.contains(&port.to_string()))
+        .filter(|line| !line.contains(&port.to_string()) && !is_chance(line))
         .collect();
     kept.sort_unstable();
     Ok(kept)
