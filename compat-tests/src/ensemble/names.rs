@@ -140,12 +140,25 @@ pub(super) fn all(cluster: &mut Cluster, network: &Network) -> Result<String> {
     cluster.servers[leader].spawn()?;
     found(cluster, leader).context("the killed leader is back again")?;
     let told = load.finish(addresses[0])?;
+
+    // Whoever has the smallest number is connected to by all others.
+    let leader = cluster.leader()?;
+    for at in [0, leader] {
+        moves_running(cluster, network, &mut names, at)
+            .with_context(|| format!("server {} runs on at another address", at + 1))?;
+    }
+    let rest: Vec<usize> = (0..NEVER).filter(|at| *at != 1).collect();
+    cluster.servers[1].kill()?;
+    thread::sleep(Duration::from_millis(500));
+    serving(cluster, &rest).context("those who moved while they ran are needed")?;
+    cluster.servers[1].spawn()?;
+    found(cluster, 1).context("server 2 is back again")?;
     cluster.compare()?;
     let ms = [first, second, third].map(|took| took.as_millis());
     Ok(format!("elections took {ms:?} ms; {told}"))
 }
 
-/// Server lines have names.
+/// Server lines have names, and clients reach a member at whatever address it has.
 fn call_by_name(cluster: &mut Cluster) {
     let lines: Vec<String> = (cluster.ports.iter().enumerate())
         .map(|(at, (quorum, election))| {
@@ -156,6 +169,7 @@ fn call_by_name(cluster: &mut Cluster) {
         let mut settings = server.settings().clone();
         settings.lines.retain(|line| !line.starts_with("server."));
         settings.lines.extend(lines.iter().cloned());
+        settings.lines.push("clientPortAddress=0.0.0.0".to_owned());
         server.configure(settings);
     }
 }
@@ -237,6 +251,29 @@ fn moves(cluster: &mut Cluster, network: &Network, names: &mut Names, at: usize)
     let from = cluster.servers[at].log().len();
     cluster.servers[at].spawn()?;
     waits(cluster, at, from).context("its name still stands for the old address")?;
+    known(cluster, names, at, address, from)
+}
+
+/// A member's machine gets another address under it, of which the names tell only a while later.
+fn moves_running(
+    cluster: &mut Cluster,
+    network: &Network,
+    names: &mut Names,
+    at: usize,
+) -> Result<()> {
+    let from = cluster.servers[at].log().len();
+    network.plug(at, 0, false)?;
+    let address = network.readdress(at, at + 2 * MOVED)?;
+    network.plug(at, 0, true)?;
+    let port = cluster.servers[at].address().port();
+    cluster.servers[at].move_to((address, port).into());
+    let begun = Instant::now();
+    let lost = "this machine has lost the address of the election port";
+    while !cluster.servers[at].log()[from..].contains(lost) {
+        let tail = cluster.servers[at].log_tail();
+        ensure!(begun.elapsed() < FOUND, "it does not notice: {tail}");
+        thread::sleep(Duration::from_millis(50));
+    }
     known(cluster, names, at, address, from)
 }
 

@@ -16,7 +16,7 @@ mod votes;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub(crate) struct Received {
 const READ_ONLY_AFTER_MS: i64 = 2000;
 /// Connections of other members that may wait to be accepted.
 const BACKLOG: i32 = 128;
+/// How often it is looked whether this machine still has the address of an open port.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of packets that the core may have before it; then the network waits.
 const BACKLOG_MAX: usize = 64 << 20;
 
@@ -250,6 +252,23 @@ async fn open_aside(shared: &Arc<Shared>, host: &str, port: u16) -> Result<TcpLi
         let error = io::Error::other(error);
         Err(NotOpen { error, late: false })
     })
+}
+
+/// Ends once the address that a name stood for when `listener` was opened is no longer one of this
+/// machine. An address in a server line has to come back.
+async fn lost(shared: &Shared, host: &str, listener: &TcpListener) {
+    let by_name = !shared.config.quorum.listen_on_all_ips && !is_literal(host);
+    let address = listener.local_addr().ok().filter(|_| by_name);
+    let Some(address) = address else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let there = UdpSocket::bind((address.ip(), 0));
+        if there.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable) {
+            return;
+        }
+    }
 }
 
 /// Whether a host is an address, which needs no name server.

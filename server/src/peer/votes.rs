@@ -138,7 +138,7 @@ impl Votes {
     }
 
     fn serve(self: &Arc<Self>, host: &str, port: u16, listener: TcpListener) {
-        let listening = Arc::clone(self).listen(listener, self.stop.clone());
+        let listening = Arc::clone(self).listen(host.to_owned(), port, listener);
         let task = self.runtime.spawn(listening);
         let old = self
             .ports()
@@ -302,7 +302,25 @@ impl Votes {
             .urgent(Event::Reachable { sid, reachable });
     }
 
-    async fn listen(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    /// Takes connections until the server stops, or until the address is another machine's: a
+    /// container may be connected to another network while its processes run.
+    async fn listen(self: Arc<Self>, host: String, port: u16, listener: TcpListener) {
+        tokio::select! {
+            () = self.accept(&listener) => return,
+            () = super::lost(&self.shared, &host, &listener) => drop(listener),
+        }
+        tracing::warn!(
+            host,
+            port,
+            "this machine has lost the address of the election port; the port is \
+            opened again once the name in this server's line stands for another one"
+        );
+        self.hang_up();
+        self.open_later(host, port, REOPEN_NAME);
+    }
+
+    async fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        let mut stop = self.stop.clone();
         loop {
             let accepted = tokio::select! {
                 _ = stop.changed() => return,
@@ -310,7 +328,7 @@ impl Votes {
             };
             match accepted {
                 Ok((stream, remote)) => {
-                    let votes = Arc::clone(&self);
+                    let votes = Arc::clone(self);
                     self.runtime.spawn(async move {
                         let Ok(_permit) = votes.strangers.try_acquire() else {
                             tracing::warn!(%remote, "too many connections to the election port that say nothing");
@@ -323,6 +341,23 @@ impl Votes {
                     tracing::warn!(%error, "cannot accept a connection to the election port");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+            }
+        }
+    }
+
+    /// Ends all connections: on those that come from an address which is no longer this machine's,
+    /// nothing arrives, and the system would go on trying for a quarter of an hour.
+    fn hang_up(self: &Arc<Self>) {
+        let slots = self
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for (sid, slot) in slots {
+            let ended = slot.lock().connection.take();
+            if let Some(connection) = ended {
+                connection.abort();
+                self.dial(sid, &slot, self.addresses(sid), Duration::ZERO);
             }
         }
     }
@@ -462,7 +497,6 @@ impl Votes {
         }
     }
 
-    /// Makes `stream` the connection to a member.
     /// Makes this the connection to a member, of which `input` has been read.
     fn keep(self: &Arc<Self>, sid: Sid, slot: &Arc<Slot>, stream: Stream, input: BytesMut) {
         if self.shared.config.quorum.tcp_keep_alive {
