@@ -401,7 +401,6 @@ impl Member {
                 }
             }
             (EpochKind::Current, Stage::Adopting) => {
-                self.blank = false;
                 learning.stage = Stage::Waiting;
                 // What came before is acknowledged with it.
                 learning.acked = learning.committed;
@@ -561,8 +560,9 @@ impl Member {
             }
             return Ok(());
         }
-        if self.blank {
-            // Behind the log, which has the leader's history by now.
+        if std::mem::take(&mut self.blank) {
+            // Behind the log, which has the leader's history by now. Until it is on the disk the epoch
+            // is not either, and whatever comes of this leader, no vote is cast before that.
             io.act(Effect::RegainVote);
         }
         self.persist(EpochKind::Current, epoch, io);

@@ -413,7 +413,7 @@ impl Member {
             self.take_config_of(notification, io);
         }
         if !self.must_look && notification.state == ServerState::Looking {
-            self.voter_looks(from, io);
+            self.voter_looks(from, notification, io);
         }
         if self.must_look {
             // Without a settled history there is nothing to vote for yet.

@@ -173,6 +173,15 @@ impl Disk {
         }
     }
 
+    /// Whether the database was lost and no leader has brought it back.
+    #[must_use]
+    pub const fn is_blank(&self) -> bool {
+        match self {
+            Self::Model(_) => false,
+            Self::Files(files) => files.is_blank(),
+        }
+    }
+
     /// The files, if it has any.
     pub fn files(&mut self) -> Option<&mut Files> {
         match self {

@@ -56,7 +56,19 @@ impl World {
                 quorum.remove(&sid);
             }
         }
-        quorum
+        // One that lost its database has no vote until the others bring it up, which takes as many
+        // as decide.
+        let votes = |sid: Sid| quorum.contains(&sid) && !self.is_blank(sid);
+        if configs.iter().all(|configs| configs.is_quorum(votes)) {
+            quorum
+        } else {
+            self.machines.keys().copied().collect()
+        }
+    }
+
+    fn is_blank(&self, sid: Sid) -> bool {
+        let machine = self.machines.get(&sid);
+        machine.is_some_and(|machine| machine.disk.is_blank())
     }
 
     fn is_suspect(&mut self, sid: Sid) -> bool {

@@ -2,6 +2,8 @@
 //! than the leader. Source: `Leader.getEpochToPropose`, `Leader.waitForEpochAck`; phase 1 of the
 //! paper.
 
+use menagerie_wire::election::Notification;
+
 use super::{Leading, Peer, Progress, Stage};
 use crate::event::EpochKind;
 use crate::ids::{LinkId, Sid, Zxid};
@@ -239,15 +241,42 @@ impl Member {
 
     /// One of those who elected this server looks for a leader again. Waiting for its epoch any
     /// longer may be in vain. Source: `Leader.reportLookingSid`.
-    pub(in crate::member) fn voter_looks(&mut self, sid: Sid, io: &mut Io<'_>) {
-        let (limit, init_ms) = (self.config.epoch_wait_ms, self.config.init_ms());
-        let waits = |leading: &&Leading| leading.stage == Stage::Discovery;
-        let Some(leading) = self.leading.as_ref().filter(waits) else {
+    ///
+    /// It is in vain for certain when it votes for somebody better and those who are left are no
+    /// quorum. Apache's leader waits for `initLimit` all the same.
+    pub(in crate::member) fn voter_looks(
+        &mut self,
+        sid: Sid,
+        vote: &Notification,
+        io: &mut Io<'_>,
+    ) {
+        if !self.election.was_elected_by(sid) {
+            return;
+        }
+        let (limit, init_ms, me) = (
+            self.config.epoch_wait_ms,
+            self.config.init_ms(),
+            self.config.me,
+        );
+        let waits = |leading: &&mut Leading| leading.stage == Stage::Discovery;
+        let Some(leading) = self.leading.as_mut().filter(waits) else {
             return;
         };
         let waited = io.now.mono_ms - (leading.deadline - init_ms);
-        if limit >= 0 && waited > limit && self.election.was_elected_by(sid) {
+        if limit >= 0 && waited > limit {
             let reason = format!("server {sid} looks for another leader");
+            return self.look(&reason, io);
+        }
+        if !self.election.was_deserted_by(sid, vote, &self.configs) {
+            return;
+        }
+        let elected_by = |sid: Sid| sid == me || self.election.was_elected_by(sid);
+        leading.deserted.insert(sid);
+        let there = |sid: Sid| leading.peers.values().any(|peer| peer.sid == sid);
+        let left = |sid: Sid| elected_by(sid) && !leading.deserted.contains(&sid) || there(sid);
+        // Who was appointed was not elected by those who voted.
+        if self.configs.is_quorum(elected_by) && !self.configs.is_quorum(left) {
+            let reason = format!("server {sid} votes for server {} now", vote.leader);
             self.look(&reason, io);
         }
     }

@@ -1,7 +1,7 @@
 //! Owns leading: discovery of the epoch, synchronisation of learners, broadcast. Source: `Leader`,
 //! `LearnerHandler`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -95,6 +95,8 @@ pub(super) struct Leading {
     syncs: BTreeMap<Zxid, Vec<LinkId>>,
     /// The highest epoch that some learner has accepted.
     highest_epoch: i64,
+    /// Who elected this server and has voted for another one since.
+    deserted: BTreeSet<Sid>,
 }
 
 impl Leading {
@@ -159,6 +161,7 @@ impl Member {
             initial: (self.current_epoch, self.history.last()),
             syncs: BTreeMap::new(),
             highest_epoch: self.accepted_epoch.max(self.seen_epoch),
+            deserted: BTreeSet::new(),
         });
         self.try_epoch(io);
     }
