@@ -3,8 +3,7 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use menagerie::ZooServer;
@@ -13,7 +12,7 @@ use menagerie_wire::data::Acl;
 use menagerie_wire::jute;
 use menagerie_wire::op::op_code;
 use serde_json::{Value, json};
-use support::Client;
+use support::{Client, http};
 
 /// `alice:secret`.
 const ALICE: &str = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
@@ -31,24 +30,12 @@ struct Reply {
 }
 
 fn send(address: SocketAddr, request: &str) -> Reply {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    // A server that has refused what it has seen so far may not read the rest.
-    let _refused_early = stream.write_all(request.as_bytes());
-    let mut all = Vec::new();
-    let _reset = stream.read_to_end(&mut all);
-    let text = String::from_utf8_lossy(&all).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let reply = http::exchange(address, request.as_bytes());
+    let text = || Value::String(String::from_utf8_lossy(&reply.body).into_owned());
     Reply {
-        status: head
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .unwrap_or(0),
-        head: head.to_lowercase(),
-        body: serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
+        status: reply.status,
+        head: reply.head,
+        body: serde_json::from_slice(&reply.body).unwrap_or_else(|_| text()),
     }
 }
 

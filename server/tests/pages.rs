@@ -13,8 +13,9 @@ use menagerie_wire::client::{PathWatchRequest, SetAclRequest};
 use menagerie_wire::data::Acl;
 use menagerie_wire::jute;
 use menagerie_wire::op::op_code;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::Client;
+use support::http::{self, Reply};
 
 const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
@@ -23,46 +24,8 @@ struct Served {
     _dir: tempfile::TempDir,
 }
 
-/// A status, headers in lower case, a body.
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).unwrap()
-    }
-}
-
 fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Reply {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
-    )
-    .unwrap();
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).unwrap();
-    let end = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(all[..end].to_vec()).unwrap();
-    let body = all[end + 4..].to_vec();
-    let chunked = head.to_lowercase().contains("transfer-encoding");
-    assert!(!chunked, "{head}");
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply {
-        status,
-        head: head.to_lowercase(),
-        body,
-    }
+    http::request(address, method, path, headers, b"")
 }
 
 impl Served {

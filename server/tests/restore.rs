@@ -3,50 +3,25 @@
 
 mod support;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use menagerie::ZooServer;
 use serde_json::Value;
 use support::Client;
+use support::http::{self, Reply};
 
 const ADMIN: &str = "Authorization: digest super:secret\r\n";
 
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
-
 fn send(address: SocketAddr, method: &str, command: &str, headers: &str, body: &[u8]) -> Reply {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    let head = format!(
-        "{method} /commands/{command} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    // Who refuses early need not read the rest.
-    let _refused_early = stream.write_all(body);
-    let mut all = Vec::new();
-    let _reset = stream.read_to_end(&mut all);
-    let end = all.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8(all[..end].to_vec()).unwrap();
-    Reply {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_lowercase(),
-        body: all[end + 4..].to_vec(),
-    }
+    http::request(
+        address,
+        method,
+        &format!("/commands/{command}"),
+        headers,
+        body,
+    )
 }
 
 fn start(dir: &Path, parameters: &[(&str, &str)]) -> ZooServer {

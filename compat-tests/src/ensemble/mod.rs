@@ -19,6 +19,7 @@ mod pages;
 mod quorum_sasl;
 mod quorum_tls;
 mod reconfig;
+mod restore;
 mod scenarios;
 mod sessions;
 mod words;
@@ -162,6 +163,12 @@ const SUITES: &[Suite] = &[
         name: "eager-acl",
         ensembles: &["AMAMAoMo", "MAMAMoAo"],
         run: |members, programs| on(Cluster::new(members, programs)?, eager_acl::all),
+    },
+    // Its leader, one of Menagerie's, is given a snapshot of another member.
+    Suite {
+        name: "restore",
+        ensembles: &["MMM", "AAMAoMo"],
+        run: |members, programs| on(Cluster::new(members, programs)?, restore::all),
     },
     // Menagerie's are to be the last voter and one of those before.
     Suite {

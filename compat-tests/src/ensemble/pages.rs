@@ -61,6 +61,11 @@ impl Pages {
         Ok(Self(addresses))
     }
 
+    /// A member's.
+    pub(super) fn of(&self, at: usize) -> SocketAddr {
+        self.0[at]
+    }
+
     /// Asks every member that serves.
     pub(super) fn gather(&self, cluster: &Cluster) -> Result<Seen> {
         let mut seen = Seen::new();

@@ -24,12 +24,23 @@ impl Page {
     }
 }
 
-/// Asks with HTTP 1.0, whose answers end with the connection.
+/// Asks without a body.
 pub(crate) fn ask(
     address: SocketAddr,
     method: &str,
     path: &str,
     authorization: Option<&str>,
+) -> Result<Page> {
+    send(address, method, path, authorization, b"")
+}
+
+/// Asks with HTTP 1.0, whose answers end with the connection.
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    authorization: Option<&str>,
+    body: &[u8],
 ) -> Result<Page> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))
         .with_context(|| format!("cannot connect to {address}"))?;
@@ -38,8 +49,12 @@ pub(crate) fn ask(
     let authorization = authorization.unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n{authorization}\r\n"
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n\
+         Content-Length: {}\r\n{authorization}\r\n",
+        body.len()
     )?;
+    // Who refuses early need not read the rest.
+    let _refused_early = stream.write_all(body);
     let mut all = Vec::new();
     stream
         .read_to_end(&mut all)

@@ -8,7 +8,7 @@ use menagerie_core::effect::{Deliver, Effect, Effects, Fired, Reply};
 use menagerie_core::election::ElectionConfig;
 use menagerie_core::event::{Event, Now, Request};
 use menagerie_core::ids::{ConnId, Cxid, LinkId, SessionId, Sid, Zxid};
-use menagerie_core::member::{Member, MemberConfig, Memory, ObserverConfig};
+use menagerie_core::member::{Member, MemberConfig, Memory, NoPlace, ObserverConfig};
 use menagerie_core::planted::Planted;
 use menagerie_core::processor::apply::Watches;
 use menagerie_core::processor::prep::PrepConfig;
@@ -28,6 +28,8 @@ use menagerie_wire::txn::TxnHeader;
 
 const PAIR: &str = "server.1=a:1:2\nserver.2=b:1:2\n";
 const TRIO: &str = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+const FIVE: &str =
+    "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nserver.4=d:1:2\nserver.5=e:1:2\n";
 const OBSERVED: &str = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n\
                         server.4=d:1:2:observer\nserver.5=e:1:2:observer\n";
 
@@ -320,6 +322,120 @@ fn a_leader_that_waits_too_long_gives_up_when_its_voter_looks_again() {
         let state = bench.member.phase().state;
         assert_eq!(state != ServerState::Leading, gives_up, "{limit}");
     }
+}
+
+#[test]
+fn whom_its_voters_desert_for_another_does_not_wait_for_them() {
+    // Two of three elect server 2; then a better one comes up, and the voter turns to that.
+    let mut bench = Bench::new(2, TRIO, |_| {});
+    bench.step(Event::Tick);
+    bench.vote(1, ServerState::Looking, 2);
+    bench.wait(300);
+    assert_eq!(bench.member.phase().state, ServerState::Leading);
+    bench.vote(3, ServerState::Looking, 3);
+    assert_eq!(
+        bench.member.phase().state,
+        ServerState::Leading,
+        "it never voted for it"
+    );
+    bench.vote(1, ServerState::Looking, 2);
+    assert_eq!(
+        bench.member.phase().state,
+        ServerState::Leading,
+        "it still votes for it"
+    );
+    bench.vote(1, ServerState::Looking, 3);
+    assert_eq!(bench.member.phase().state, ServerState::Looking);
+    assert!(
+        bench
+            .said
+            .iter()
+            .any(|said| said.contains("server 1 votes for server 3 now")),
+        "{:?}",
+        bench.said
+    );
+
+    // Whoever is there does not count on votes any more.
+    let mut bench = Bench::new(2, FIVE, |_| {});
+    bench.step(Event::Tick);
+    bench.vote(1, ServerState::Looking, 2);
+    bench.vote(3, ServerState::Looking, 2);
+    bench.wait(300);
+    assert_eq!(bench.member.phase().state, ServerState::Leading);
+    bench.arrives(3, false);
+    bench.vote(3, ServerState::Looking, 5);
+    assert_eq!(
+        bench.member.phase().state,
+        ServerState::Leading,
+        "it has come, and is read late"
+    );
+    bench.vote(1, ServerState::Looking, 5);
+    assert_eq!(bench.member.phase().state, ServerState::Looking);
+}
+
+#[test]
+fn a_leader_with_a_restored_tree_is_elected_with_it_and_goes_on_behind_it() {
+    let mut bench = elected(|config| config.force_snapshot_sync = false);
+    let last = Zxid::first_of(9);
+    assert_eq!(
+        bench.member.place(last),
+        Err(NoPlace::NoLeader),
+        "not yet established"
+    );
+    bench.arrives(2, false);
+    bench.synced(2);
+    let epoch = bench.member.phase().epoch;
+    assert_eq!(
+        bench.member.place(Zxid(i64::MAX)),
+        Err(NoPlace::NoEpoch(Zxid(i64::MAX)))
+    );
+    let place = bench.member.place(last).unwrap();
+    assert_eq!(place.zxid.epoch(), epoch);
+
+    // What is still proposed meanwhile is before it.
+    bench.open();
+    assert!(bench.member.history().last() < place.zxid);
+    assert_eq!(bench.member.has_place(place), Ok(()));
+    let now = Now {
+        mono_ms: bench.now_ms,
+        wall_ms: bench.now_ms,
+    };
+    let mut effects = Effects::default();
+    bench.tree = Tree::new(TreeOptions::default());
+    bench.tree.advance(place.zxid.0);
+    let (member, tree) = (&mut bench.member, &bench.tree);
+    member.take_place(place, vec![(SessionId(5), 1000)], now, tree, &mut effects);
+    member.finish(now, tree, &mut effects);
+    let all = |effect: &Effect| matches!(effect, Effect::CloseAllConns { .. });
+    assert!(effects.actions.iter().any(all), "clients look anew");
+    let (_, vote) = effects.votes.first().unwrap();
+    assert_eq!(
+        (vote.leader, vote.zxid, vote.peer_epoch),
+        (3, place.zxid.0, epoch)
+    );
+    assert_eq!(bench.member.has_place(place), Err(NoPlace::NoLeader));
+    assert!(bench.member.replica().sessions().contains(SessionId(5)));
+
+    // Elected again, it begins an epoch behind everything that is in the tree, and who has what was
+    // before gets the tree.
+    let notification = Notification {
+        leader: 3,
+        zxid: place.zxid.0,
+        round: bench.member.election().round(),
+        peer_epoch: epoch,
+        ..vote.clone()
+    };
+    bench.step(Event::Vote {
+        from: Sid(2),
+        notification,
+    });
+    bench.wait(300);
+    bench.arrives(2, false);
+    assert!(bench.got_snapshot(2));
+    bench.synced(2);
+    assert_eq!(bench.member.phase().epoch, last.epoch() + 1);
+    assert!(bench.member.is_established());
+    assert!(bench.all_committed());
 }
 
 #[test]

@@ -62,11 +62,25 @@ pub fn replace(
         }
     }
     Saving::whole(dirs, tree, sessions, options)?;
+    remove_all_but(dirs, |at| at == zxid)
+}
+
+/// Removes what is older than the snapshot at `zxid`, of which the log does not tell: what comes
+/// behind would seem to follow what was before. The log must have been rolled.
+///
+/// # Errors
+/// When the system cannot.
+pub fn remove_before(dirs: &DataDirs, zxid: Zxid) -> Result<(), StorageError> {
+    remove_all_but(dirs, |at| at >= zxid.0)
+}
+
+/// Removes all logs, and the snapshots that do not stay.
+fn remove_all_but(dirs: &DataDirs, stays: impl Fn(i64) -> bool) -> Result<(), StorageError> {
     for (_, path) in dirs.logs()? {
         recover::remove_file(dirs, &path)?;
     }
     for (at, path) in dirs.snapshots()? {
-        if at != zxid {
+        if !stays(at) {
             recover::remove_file(dirs, &path)?;
         }
     }

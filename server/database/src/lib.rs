@@ -14,8 +14,8 @@ mod save;
 
 pub use behind::read_behind;
 pub use blank::{is_blank, set_blank};
-pub use change::{Cut, cut, replace};
+pub use change::{Cut, cut, remove_before, replace};
 pub use epochs::{load_epochs, save_epoch};
 pub use load::{Builder, LoadOptions, RestoreError, Restored, restore};
 pub use one_file::{OneFile, load_one_file};
-pub use save::{SaveOptions, Saving, Walk};
+pub use save::{SaveOptions, Saving, Staged, Walk};

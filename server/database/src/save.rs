@@ -117,14 +117,23 @@ impl Saving {
     ///
     /// # Errors
     /// When the system cannot.
-    pub fn finish(mut self, last: Zxid, digest: u64) -> Result<Zxid, StorageError> {
+    pub fn finish(self, last: Zxid, digest: u64) -> Result<Zxid, StorageError> {
+        let zxid = self.zxid();
+        self.complete(last, digest)?.name()?;
+        Ok(zxid)
+    }
+
+    fn complete(mut self, last: Zxid, digest: u64) -> Result<Staged, StorageError> {
         let zxid = self.zxid();
         let digest = (last.0, DIGEST_VERSION, digest as i64);
         let digest = self.options.digest.then_some(digest);
         let named = self.options.last_zxid.then_some(zxid.0);
         self.writer.end(digest, named)?;
-        self.writer.finish(true)?;
-        Ok(zxid)
+        self.writer.complete(true)?;
+        Ok(Staged {
+            writer: self.writer,
+            zxid,
+        })
     }
 
     /// Writes a tree that nobody changes.
@@ -137,13 +146,53 @@ impl Saving {
         sessions: &[(SessionId, i32)],
         options: &SaveOptions,
     ) -> Result<Zxid, StorageError> {
+        let staged = Self::staged(dirs, tree, sessions, options)?;
+        let zxid = staged.zxid;
+        staged.name()?;
+        Ok(zxid)
+    }
+
+    /// Writes a tree that nobody changes, and does not give it its name yet.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn staged(
+        dirs: &DataDirs,
+        tree: &Tree,
+        sessions: &[(SessionId, i32)],
+        options: &SaveOptions,
+    ) -> Result<Staged, StorageError> {
         const SLICE_BYTES: usize = 256 << 10;
         let mut saving = Self::new(dirs, Walk::new(tree, sessions), options)?;
         while saving.take(tree, |bytes| bytes.len() < SLICE_BYTES) {
             saving.write()?;
         }
         saving.write()?;
-        saving.finish(Zxid(tree.last_zxid()), tree.digest())
+        saving.complete(Zxid(tree.last_zxid()), tree.digest())
+    }
+}
+
+/// A snapshot that is on disk but for its name, by which it would count. One that is dropped leaves
+/// nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    writer: SnapshotWriter,
+    zxid: Zxid,
+}
+
+impl Staged {
+    /// The zxid that will name it.
+    #[must_use]
+    pub const fn zxid(&self) -> Zxid {
+        self.zxid
+    }
+
+    /// Gives it its name, durably.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn name(self) -> Result<(), StorageError> {
+        self.writer.name(true).map(drop)
     }
 }
 

@@ -3,8 +3,8 @@
 //! `RestoreCommand`, `ZooKeeperServer.restoreFromSnapshot`.
 //!
 //! Apache's server takes the tree into its memory alone, where the next start forgets it, and in an
-//! ensemble makes its member differ from the others. Here it is on disk before it is served, and only
-//! a server alone takes it.
+//! ensemble makes its member differ from the others until each has been given the same. Here it is on
+//! disk before it is served, and an ensemble gets it from its leader.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::StatusCode;
 use hyper::body::Body as _;
-use menagerie_database::{OneFile, load_one_file};
+use menagerie_core::ids::{SessionId, Zxid};
+use menagerie_core::member::{NoPlace, Place};
+use menagerie_core::tree::Tree;
+use menagerie_database::{OneFile, Saving, Staged, load_one_file};
+use menagerie_storage::StorageError;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
@@ -24,6 +28,7 @@ use super::answer::Answer;
 use super::server::ending;
 use super::snapshot::Limiter;
 use crate::metrics::ms;
+use crate::runtime::snapshots;
 use crate::shared::Shared;
 
 /// How long the next part of a snapshot may take to come.
@@ -78,11 +83,9 @@ impl Restorer {
             tracing::warn!("restore command refused: serializeLastProcessedZxid.enabled is false");
             return Answer::bare(StatusCode::INTERNAL_SERVER_ERROR);
         }
-        if shared.config.ensemble.is_some() {
-            let why = "restore changes one server only, and this one is a member of an ensemble: its \
-                       tree would not be the others'. Stop all members, make the database with \
-                       menagerie-tools restore, and start them with it";
-            return failed(StatusCode::NOT_IMPLEMENTED, why);
+        // Before all of it has come.
+        if let Err(answer) = place(shared, Zxid(0)).await {
+            return answer;
         }
         if body.is_end_stream() {
             return failed(
@@ -145,12 +148,27 @@ async fn replace(shared: &Arc<Shared>, file: OneFile) -> Answer {
         tracing::warn!(%zxid, "the snapshot to restore was written while the tree changed, or by a \
             server without digests: parts of it may be a little newer than others");
     }
-    let sessions = sessions.into_iter().collect();
-    match shared.inbox.restore(Box::new(tree), sessions).await {
+    let sessions: Vec<(SessionId, i32)> = sessions.into_iter().collect();
+    let mut tree = Box::new(tree);
+    let place = match place(shared, zxid).await {
+        Ok(place) => place,
+        Err(answer) => return answer,
+    };
+    let mut staged = None;
+    if let Some(place) = place {
+        match stage(shared, tree, &sessions, place.zxid).await {
+            Ok((file, same_tree)) => (staged, tree) = (Some((file, place)), same_tree),
+            Err(error) => {
+                let why = format!("the tree could not be put on the disk: {error}");
+                return failed(StatusCode::INTERNAL_SERVER_ERROR, why);
+            }
+        }
+    }
+    match shared.inbox.restore(tree, sessions, staged).await {
         None => ending(),
         Some(Err(error)) => failed(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the tree could not be put on the disk: {error}"),
+            format!("the tree was not restored: {error}"),
         ),
         Some(Ok(now)) => Answer::of([
             ("last_zxid", now.0.into()),
@@ -158,6 +176,45 @@ async fn replace(shared: &Arc<Shared>, file: OneFile) -> Answer {
             ("at_one_zxid", exact.into()),
         ]),
     }
+}
+
+/// Where the tree of a snapshot as of `zxid` goes in an ensemble, if this server leads it.
+async fn place(shared: &Arc<Shared>, zxid: Zxid) -> Result<Option<Place>, Answer> {
+    let asked = shared
+        .inbox
+        .ask(move |engine, _| engine.member().map(|member| member.place(zxid)));
+    match asked.await {
+        None => Err(ending()),
+        Some(None) => Ok(None),
+        Some(Some(Ok(place))) => Ok(Some(place)),
+        Some(Some(Err(no_place))) => {
+            let status = match no_place {
+                NoPlace::Learns(_) => StatusCode::CONFLICT,
+                NoPlace::NoEpoch(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            Err(failed(status, no_place.to_string()))
+        }
+    }
+}
+
+/// Puts a tree on the disk, but for its name, as of `zxid` and with this ensemble's configuration.
+async fn stage(
+    shared: &Arc<Shared>,
+    mut tree: Box<Tree>,
+    sessions: &[(SessionId, i32)],
+    zxid: Zxid,
+) -> Result<(Box<Staged>, Box<Tree>), String> {
+    let (shared, sessions) = (Arc::clone(shared), sessions.to_vec());
+    let staging = tokio::task::spawn_blocking(move || {
+        tree.advance(zxid.0);
+        shared.set_config_node(&mut tree);
+        let options = snapshots::options(&shared.config);
+        let staged = Saving::staged(&shared.dirs, &tree, &sessions, &options)?;
+        Ok::<_, StorageError>((Box::new(staged), tree))
+    });
+    let staged = staging.await.map_err(|error| error.to_string())?;
+    staged.map_err(|error| error.to_string())
 }
 
 /// The end of a file's name that tells how such a beginning is compressed.

@@ -76,7 +76,7 @@ impl CoreThread {
                 self.confirm(zxid, &mut effects);
             }
             self.apply(&mut delivery);
-            self.restore();
+            self.restore(&mut effects, &mut delivery);
             for inspection in batch.inspections.drain(..) {
                 inspection(&self.engine, &shared.read_tree());
             }
@@ -129,6 +129,7 @@ impl CoreThread {
                 }
             }
             self.measure_ack(&event, now.mono_ms);
+            self.restoring.note(&event);
             self.engine.step(event, now, &tree, effects);
         }
         if now.mono_ms >= self.engine.next_tick() {
@@ -194,7 +195,11 @@ impl CoreThread {
 
     /// Does what was decided; what is durable already. Packets go out before the disk is waited
     /// for: followers write while this server does.
-    fn execute(&mut self, effects: &mut Effects, delivery: &mut Delivery<'_>) -> Option<Zxid> {
+    pub(super) fn execute(
+        &mut self,
+        effects: &mut Effects,
+        delivery: &mut Delivery<'_>,
+    ) -> Option<Zxid> {
         if let Some(configs) = effects.configs.take() {
             self.reconfigured(&configs);
         }
@@ -390,7 +395,7 @@ impl CoreThread {
     }
 
     /// Tells the replica what is durable; that decides nothing but what may be applied.
-    fn confirm(&mut self, zxid: Zxid, effects: &mut Effects) {
+    pub(super) fn confirm(&mut self, zxid: Zxid, effects: &mut Effects) {
         let shared = Arc::clone(&self.shared);
         let now = shared.clock.now();
         let durable = Event::LogDurable { zxid };

@@ -78,6 +78,13 @@ impl Engine {
         }
     }
 
+    pub(crate) fn member_mut(&mut self) -> Option<&mut Member> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Member(member) => Some(member),
+        }
+    }
+
     /// Whether it knows when the ensemble's sessions expire: alone, or as the leader.
     pub(crate) fn judges_sessions(&self) -> bool {
         self.member().is_none_or(Member::is_established)

@@ -34,6 +34,12 @@ pub(super) fn run(
             log.roll()?;
             truncate(shared, zxid, reload).map(Some)
         }
+        Errand::Forget { before, tree } => {
+            log.roll()?;
+            menagerie_database::remove_before(&shared.dirs, before)?;
+            drop(tree);
+            Ok(None)
+        }
         Errand::Install {
             zxid,
             tree,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use menagerie_core::event::Event;
 use menagerie_core::ids::{SessionId, Zxid};
+use menagerie_core::member::Place;
 use menagerie_core::tree::Tree;
+use menagerie_database::Staged;
 use tokio::sync::oneshot;
 
 use super::engine::Engine;
@@ -21,6 +23,8 @@ pub(crate) type SnapshotAsk = oneshot::Sender<Result<Zxid, String>>;
 pub(crate) struct Restore {
     pub(crate) tree: Box<Tree>,
     pub(crate) sessions: Vec<(SessionId, i32)>,
+    /// In an ensemble, the same tree on the disk, and where its leader was asked to put it.
+    pub(crate) staged: Option<(Box<Staged>, Place)>,
     /// Is told at which zxid it is served, or why it is not.
     pub(crate) tell: oneshot::Sender<Result<Zxid, String>>,
 }
@@ -138,11 +142,13 @@ impl Inbox {
         &self,
         tree: Box<Tree>,
         sessions: Vec<(SessionId, i32)>,
+        staged: Option<(Box<Staged>, Place)>,
     ) -> Option<Result<Zxid, String>> {
         let (tell, receive) = oneshot::channel();
         let restore = Restore {
             tree,
             sessions,
+            staged,
             tell,
         };
         self.put(|batch| batch.restores.push(restore));

@@ -45,6 +45,13 @@ pub(crate) enum Errand {
         /// Whether the tree has more.
         reload: bool,
     },
+    /// Forget what was before a snapshot that an operator brought.
+    Forget {
+        /// The snapshot's zxid.
+        before: Zxid,
+        /// What it took the place of; large ones take a while to go.
+        tree: Box<Tree>,
+    },
     /// Replace the tree and everything on disk.
     Install {
         /// As of when.

@@ -59,7 +59,12 @@ impl SnapshotWorker {
     /// Whether one is wanted and none is under way: a snapshot that began before somebody asked may
     /// lack what was written before.
     pub(crate) fn is_wanted(&self) -> bool {
-        !self.asked.is_empty() && self.done.load(Acquire)
+        !self.asked.is_empty() && !self.is_under_way()
+    }
+
+    /// Whether one is under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.done.load(Acquire)
     }
 
     /// Starts a snapshot of the tree as it is now. Only the core thread may call it: nothing must be

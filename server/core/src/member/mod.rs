@@ -31,6 +31,7 @@ use reconfig::Moving;
 
 pub use leading::LearnerView;
 pub use masters::ObserverConfig;
+pub use restoring::{NoPlace, Place};
 
 mod bring_up;
 mod hosting;
@@ -38,6 +39,7 @@ mod leading;
 mod learning;
 mod masters;
 mod reconfig;
+mod restoring;
 
 /// What a member has to know beforehand.
 #[derive(Debug, Clone)]

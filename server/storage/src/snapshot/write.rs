@@ -55,6 +55,8 @@ pub struct SnapshotWriter {
     aside: PathBuf,
     path: PathBuf,
     dirs: DataDirs,
+    /// Whether the file has its name, and stays.
+    named: bool,
 }
 
 impl SnapshotWriter {
@@ -91,6 +93,7 @@ impl SnapshotWriter {
             aside,
             path,
             dirs,
+            named: false,
         };
         let header = FileHeader {
             magic: SNAPSHOT_MAGIC,
@@ -232,13 +235,18 @@ impl SnapshotWriter {
     /// # Errors
     /// When the system cannot.
     pub fn finish(mut self, sync: bool) -> Result<PathBuf, StorageError> {
-        if let Some(sink) = self.sink.take() {
-            self.publish(sink, sync).inspect_err(|_| self.discard())?;
-        }
-        Ok(self.path.clone())
+        self.complete(sync)?;
+        self.name(sync)
     }
 
-    fn publish(&self, sink: Sink, sync: bool) -> Result<(), StorageError> {
+    /// Ends the file, and makes it durable, if asked; nothing can be written any more.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn complete(&mut self, sync: bool) -> Result<(), StorageError> {
+        let Some(sink) = self.sink.take() else {
+            return Ok(());
+        };
         sink.finish()
             .map_err(StorageError::io("write to", &self.aside))?;
         if sync && !self.dirs.disk().planted().has(Bug::SnapshotNotSynced) {
@@ -246,13 +254,21 @@ impl SnapshotWriter {
                 .sync_data()
                 .map_err(StorageError::io("sync", &self.aside))?;
         }
+        Ok(())
+    }
+
+    /// Gives a file that is complete its name, durably, if asked.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn name(mut self, sync: bool) -> Result<PathBuf, StorageError> {
         let renamed = self.dirs.disk().rename(&self.aside, &self.path);
         renamed.map_err(StorageError::io("rename to", &self.path))?;
+        self.named = true;
         if sync {
-            self.dirs.sync_dir(&self.dirs.data)
-        } else {
-            Ok(())
+            self.dirs.sync_dir(&self.dirs.data)?;
         }
+        Ok(self.path.clone())
     }
 
     fn discard(&self) {
@@ -263,7 +279,8 @@ impl SnapshotWriter {
 
 impl Drop for SnapshotWriter {
     fn drop(&mut self) {
-        if self.sink.take().is_some() {
+        if !self.named {
+            self.sink = None;
             self.discard();
         }
     }

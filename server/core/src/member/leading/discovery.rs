@@ -12,7 +12,7 @@ use crate::planted::Bug;
 use crate::zab::packet::Packet;
 
 /// An epoch is the upper half of a zxid, which must not be negative.
-const EPOCH_MAX: i64 = i32::MAX as i64 - 1;
+pub(in crate::member) const EPOCH_MAX: i64 = i32::MAX as i64 - 1;
 
 impl Member {
     pub(super) fn introduce(

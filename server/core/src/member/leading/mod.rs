@@ -19,6 +19,8 @@ mod discovery;
 mod reconfig;
 mod sync;
 
+pub(super) use discovery::EPOCH_MAX;
+
 /// How far a leader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
