@@ -9,8 +9,8 @@ use crate::{DataDirs, StorageError};
 pub const RETAIN_MIN: usize = 3;
 
 /// The files that are not needed when the newest `retain` valid snapshots are kept: older
-/// snapshots, and logs that end before the oldest of those kept. The log that holds the
-/// transactions behind it is needed even though it starts before.
+/// snapshots, and logs that end before the oldest of those kept, the oldest of each first. The log
+/// that holds the transactions behind it is needed even though it starts before.
 ///
 /// # Errors
 /// When the directories cannot be read.
@@ -31,7 +31,8 @@ pub fn removable(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, Storage
         .map(|(start, _)| *start)
         .find(|start| *start <= oldest);
     let needed = needed.unwrap_or(oldest);
-    let old_snapshots = snapshots.into_iter().filter(|(zxid, _)| *zxid < oldest);
+    let old_snapshots = snapshots.into_iter().rev();
+    let old_snapshots = old_snapshots.filter(|(zxid, _)| *zxid < oldest);
     let old_logs = logs.into_iter().filter(|(start, _)| *start < needed);
     Ok(old_snapshots
         .chain(old_logs)
@@ -39,7 +40,8 @@ pub fn removable(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, Storage
         .collect())
 }
 
-/// Deletes what [`removable`] names and returns it.
+/// Deletes what [`removable`] names and returns it: the oldest first and durably, as a power failure
+/// that brought back a log but not the one behind it would leave a hole in the history.
 ///
 /// # Errors
 /// When a directory cannot be read or a file not deleted.
@@ -51,7 +53,7 @@ pub fn purge(dirs: &DataDirs, retain: usize) -> Result<Vec<PathBuf>, StorageErro
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(StorageError::io("remove", path)(error));
             }
-            _ => {}
+            _ => dirs.sync_dir(path.parent().unwrap_or(path))?,
         }
     }
     Ok(files)

@@ -167,5 +167,5 @@ fn purging_keeps_the_log_that_the_oldest_kept_snapshot_needs() {
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap())
         .collect();
-    assert_eq!(names, ["snapshot.14", "snapshot.a", "log.1", "log.b"]);
+    assert_eq!(names, ["snapshot.a", "snapshot.14", "log.1", "log.b"]);
 }

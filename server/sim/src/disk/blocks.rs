@@ -503,6 +503,11 @@ impl DiskFile for SimFile {
 
 #[cfg(test)]
 mod tests {
+    use menagerie_core::tree::{Tree, TreeOptions};
+    use menagerie_database::{SaveOptions, Saving};
+    use menagerie_storage::snapshot::Compression;
+    use menagerie_storage::{DataDirs, purge};
+
     use super::*;
 
     fn disk(seed: u64) -> SimDisk {
@@ -585,5 +590,36 @@ mod tests {
         disk.lose_power();
         assert!(!disk.is_dead());
         disk.create(Path::new("/d/a")).unwrap();
+    }
+
+    #[test]
+    fn a_purge_leaves_no_hole_in_the_log() {
+        let dir = Path::new("/d");
+        let save = SaveOptions {
+            compression: Compression::None,
+            digest: true,
+            last_zxid: true,
+        };
+        let mut left = BTreeSet::new();
+        for seed in 0..200 {
+            let disk = disk(seed);
+            let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+            let dirs = DataDirs::open_on(shared, dir, dir, true).unwrap();
+            let mut tree = Tree::new(TreeOptions::default());
+            for start in (1..=0x51).step_by(0x10) {
+                disk.create(&dirs.log.join(format!("log.{start:x}")))
+                    .unwrap();
+                tree.advance(start + 0xf);
+                Saving::whole(&dirs, &tree, &[], &save).unwrap();
+            }
+            disk.fail_power_after(u32::try_from(seed % 20).unwrap());
+            let _power_failed = purge::purge(&dirs, purge::RETAIN_MIN);
+            disk.lose_power();
+            let logs: Vec<i64> = dirs.logs().unwrap().iter().map(|(at, _)| *at).collect();
+            let whole = logs.windows(2).all(|two| two[1] == two[0] + 0x10);
+            assert!(whole && logs.last() == Some(&0x51), "{seed}: {logs:x?}");
+            left.insert(logs.len());
+        }
+        assert_eq!(left, BTreeSet::from([3, 4, 5, 6]));
     }
 }
