@@ -426,6 +426,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "history" {
 		os.Exit(history())
 	}
+	if len(os.Args) == 5 && os.Args[1] == "secured" {
+		os.Exit(secured(os.Args[2], os.Args[3], os.Args[4]))
+	}
 	tests := []struct {
 		name string
 		body func()

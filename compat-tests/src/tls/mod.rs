@@ -1,5 +1,5 @@
 //! Owns the comparison of TLS for clients: who gets in and as whom, over which ports, with stores of
-//! every format, and what clients in Java and Python make of it. May use `certs`, `server`. Must not
+//! every format, and what clients in Java, Python and Go make of it. May use `certs`, `server`. Must not
 //! look into a server.
 
 mod client;

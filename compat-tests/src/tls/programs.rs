@@ -1,4 +1,4 @@
-//! Owns what the clients in Java and Python make of TLS: the same commands against both servers, the
+//! Owns what the clients in Java, Python and Go make of TLS: the same commands against both servers, the
 //! same answers. Must not speak the protocol itself.
 
 use std::io::Write as _;
@@ -43,9 +43,10 @@ print(sorted(zk.get_children("/")))
 zk.stop()
 "#;
 
-/// Java's shell, then kazoo, on both servers.
+/// Java's shell, kazoo, then Go's client, on both servers.
 pub(super) fn all(programs: &Programs, authority: &Authority) -> Result<String> {
     let python = suites::prepare("python")?.join(".venv/bin/python");
+    let go = suites::prepare("go")?.join("target/suite");
     let sides = Side::both(programs, &authority.settings("ssl", "server", "p12"))?;
     let shell = same("Java's shell", &sides, |side| {
         java(programs, authority, side)
@@ -61,16 +62,24 @@ pub(super) fn all(programs: &Programs, authority: &Authority) -> Result<String> 
         let files = ["ca.pem", "bob.crt", "bob.key"].map(|name| authority.path(name));
         output(command.args(files), "")
     })?;
-    ensure!(
-        kazoo
+    let in_go = same("Go's client", &sides, |side| {
+        let mut command = Command::new(&go);
+        command.arg("secured");
+        let files = ["ca.pem", "bob.crt", "bob.key"].map(|name| authority.path(name));
+        command.env("ZK_ADDR", format!("localhost:{}", side.secure.port()));
+        output(command.args(files), "")
+    })?;
+    for lines in [&kazoo, &in_go] {
+        let refused = lines
             .iter()
-            .any(|line| line == "bob must not read what is hers"),
-        "{kazoo:?}"
-    );
+            .any(|line| line == "bob must not read what is hers");
+        ensure!(refused, "{lines:?}");
+    }
     Ok(format!(
-        "{} lines of Java's shell, {} of kazoo",
+        "{} lines of Java's shell, {} of kazoo, {} of Go's client",
         shell.len(),
-        kazoo.len()
+        kazoo.len(),
+        in_go.len()
     ))
 }
 
