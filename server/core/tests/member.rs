@@ -439,6 +439,26 @@ fn a_leader_with_a_restored_tree_is_elected_with_it_and_goes_on_behind_it() {
 }
 
 #[test]
+fn a_leader_that_was_paused_for_too_long_trusts_nothing_it_finds() {
+    for (paused_ms, leads) in [(500, true), (1000, false)] {
+        let mut bench = elected(|_| {});
+        bench.arrives(2, false);
+        bench.synced(2);
+        assert!(bench.member.is_established());
+        // What a follower sent before it gave up comes first.
+        bench.now_ms += paused_ms;
+        bench.packet(
+            2,
+            Packet::Ping {
+                zxid: Zxid(0),
+                touched: Some(Vec::new()),
+            },
+        );
+        assert_eq!(bench.member.is_established(), leads, "{:?}", bench.said);
+    }
+}
+
+#[test]
 fn whom_an_oracle_leaves_alone_commits_alone_until_the_other_one_follows() {
     let mut bench = Bench::new(1, PAIR, |_| {});
     bench.step(Event::Oracle { grants: false });

@@ -176,6 +176,8 @@ pub struct Member {
     taken: usize,
     /// When the member began to look.
     looking_since: i64,
+    /// When it was last told of anything, be it that time passes.
+    stepped_ms: i64,
     /// Whether clients still wait for a leader; not for long, others may have one.
     clients_wait: bool,
     /// Connections that were ended with the last role: what still comes from them comes too late,
@@ -226,6 +228,7 @@ impl Member {
             blank: memory.blank,
             taken: 0,
             looking_since: now.mono_ms,
+            stepped_ms: now.mono_ms,
             clients_wait: false,
             lost: BTreeSet::new(),
             moving: None,
@@ -244,6 +247,7 @@ impl Member {
             tree,
             out: effects,
         };
+        self.notice_pause(&mut io);
         match event {
             Event::Tick => self.tick(&mut io),
             Event::Request(_) | Event::OpenSession { .. } | Event::ResumeSession { .. } => {
@@ -374,6 +378,18 @@ impl Member {
             .min(patience)
             .min(self.lead_next_tick())
             .min(self.learn_next_tick())
+    }
+
+    /// A leader that was paused for as long as its followers wait for it may have been replaced, though
+    /// it finds messages of theirs from before: whoever asks it for the newest state must not get its
+    /// own. Apache's goes on until it misses them.
+    fn notice_pause(&mut self, io: &mut Io<'_>) {
+        let before = std::mem::replace(&mut self.stepped_ms, io.now.mono_ms);
+        let paused_ms = io.now.mono_ms - before;
+        if paused_ms >= self.config.sync_ms() && self.is_established() {
+            let reason = format!("it was paused for {paused_ms} ms; others may lead by now");
+            self.look(&reason, io);
+        }
     }
 
     // --- clients -------------------------------------------------------------------------------
