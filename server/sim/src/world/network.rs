@@ -21,7 +21,9 @@ impl World {
             };
             let up = machine.running.is_some() && !self.blocked.contains(&(from, to));
             let incarnation = machine.incarnation;
-            if !up || self.rng.u8(..60) == 0 {
+            // Lost with a connection, which is a fault.
+            let lost = self.rng.u8(..60) == 0 && !self.calm;
+            if !up || lost {
                 continue;
             }
             self.say(|| {
