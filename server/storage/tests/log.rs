@@ -211,6 +211,41 @@ fn what_lacks_sectors_was_never_acknowledged() {
 }
 
 #[test]
+fn a_checksum_of_which_the_disk_has_the_rest_was_never_acknowledged() {
+    // The second entry's checksum begins in the first sector, which the disk has as it was before.
+    let (mut torn, mut refused) = (0, 0);
+    for (in_first, len, more) in (5..8)
+        .flat_map(|in_first| (900..930).map(move |len| (in_first, len)))
+        .flat_map(|(in_first, len)| [0, 1].map(|more| (in_first, len, more)))
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = dirs(&dir);
+        let mut log = TxnLog::new(dirs.log.clone(), LogOptions::default());
+        let before = 16 + 13 + entry(1, 0).len();
+        log.append(1, &entry(1, 512 - in_first - before)).unwrap();
+        log.commit().unwrap();
+        for zxid in 2..=2 + more {
+            log.append(zxid, &entry(zxid, len)).unwrap();
+        }
+        log.commit().unwrap();
+        let path = dirs.logs().unwrap().pop().unwrap().1;
+        let mut bytes = fs::read(&path).unwrap();
+        let lost = &mut bytes[512 - in_first..512];
+        let bits: u32 = lost.iter().map(|byte| byte.count_ones()).sum();
+        lost.fill(0);
+        fs::write(&path, &bytes).unwrap();
+        match (bits, recover::inspect(&dirs)) {
+            (0, Ok(Tail::Clean)) => {}
+            // That may be damage as well, of what was acknowledged.
+            (1, Err(StorageError::Corrupt { last_zxid: 1, .. })) => refused += 1,
+            (2.., Ok(Tail::Torn { last_zxid: 1, .. })) => torn += 1,
+            (_, other) => panic!("{in_first} {len} {more}: {bits} bits, {other:?}"),
+        }
+    }
+    assert!(torn > 100 && refused > 0, "{torn} {refused}");
+}
+
+#[test]
 fn truncation_keeps_the_named_transaction_and_nothing_behind_it() {
     let dir = tempfile::tempdir().unwrap();
     let dirs = dirs(&dir);

@@ -231,6 +231,9 @@ fn sector_was_never_written(rest: &[u8], offset: u64) -> bool {
     if checksum == 0 {
         return zeros(0, boundary(0));
     }
+    if checksum_was_half_written(rest, boundary(0)) {
+        return true;
+    }
     // The sector with the length is missing while the one with the checksum is there.
     if len == 0 {
         let start = boundary(0);
@@ -245,6 +248,25 @@ fn sector_was_never_written(rest: &[u8], offset: u64) -> bool {
     // One behind the first, which has the length and was written.
     let sectors = sector_starts(offset, end + 1).skip(1);
     sectors.into_iter().any(|from| zeros(from, boundary(from)))
+}
+
+/// Whether the entry at the front of `rest` is whole but for the first bytes of its checksum, which
+/// are in the sector before `boundary` and were never written. One of its bits alone may as well be
+/// damaged.
+fn checksum_was_half_written(rest: &[u8], boundary: usize) -> bool {
+    let whole = || {
+        let (checksum, len) = prefix_fields(rest)?;
+        let end = usize::try_from(len).ok()?.checked_add(PREFIX_LEN)?;
+        let sum = u64::from(simd_adler32::adler32(&rest.get(PREFIX_LEN..end)?));
+        (rest.get(end) == Some(&END_OF_RECORD)).then_some((checksum, sum))
+    };
+    if boundary >= size_of::<u64>() {
+        return false;
+    }
+    let written = u64::MAX >> (8 * boundary);
+    whole().is_some_and(|(checksum, sum)| {
+        checksum == sum & written && (sum & !written).count_ones() > 1
+    })
 }
 
 /// What is damaged in an entry at the front of `rest`, which starts at `offset` of its file and no
@@ -266,13 +288,17 @@ fn damaged_entry(rest: &[u8], offset: u64) -> Option<&'static str> {
         return Some("its end mark");
     }
     let has_zero_sector = || {
-        let sectors = sector_starts(offset, end + 1);
-        sectors
-            .zip(sector_starts(offset, end + 1).skip(1).chain([end + 1]))
-            .any(|(from, to)| {
-                rest.get(from..to)
-                    .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
-            })
+        let starts = || sector_starts(offset, end + 1);
+        let zeros = |(from, to): (usize, usize)| {
+            let bytes = rest.get(from..to);
+            bytes.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+        };
+        let mut sectors = starts().zip(starts().skip(1).chain([end + 1]));
+        let first = sectors.next().unwrap_or_default();
+        // A checksum of 32 bits begins with zeros, which tell nothing.
+        let first_is_missing =
+            zeros(first) && checksum == 0 || checksum_was_half_written(rest, first.1);
+        first_is_missing || sectors.any(zeros)
     };
     (mark == END_OF_RECORD && !has_zero_sector()).then_some("its checksum or its contents")
 }
