@@ -66,6 +66,20 @@ impl Trio {
         http::request(self.admin(at), "POST", "/commands/restore", ADMIN, snapshot)
     }
 
+    /// Gives the snapshot to whoever leads, and to the next one if a machine that is busy with other
+    /// things let another one be elected.
+    fn restore_all(&self, snapshot: &[u8]) {
+        for _ in 0..3 {
+            let reply = self.restore(self.leader(), snapshot);
+            if reply.status == 200 {
+                return;
+            }
+            let told = reply.text();
+            assert!(told.contains("send the snapshot there"), "{told}");
+        }
+        panic!("three times another one was elected");
+    }
+
     fn client(&self, at: usize) -> Client {
         let begun = Instant::now();
         loop {
@@ -161,9 +175,7 @@ fn all_members_get_what_the_leader_restores_and_keep_it() {
     );
 
     for round in 0..3 {
-        let leader = trio.leader();
-        let reply = trio.restore(leader, &copy);
-        assert_eq!(reply.status, 200, "{}", reply.text());
+        trio.restore_all(&copy);
         // Zxids go on, for whoever remembers one.
         let mut again = Vec::new();
         for at in 0..3 {
@@ -207,9 +219,7 @@ fn a_new_ensemble_goes_on_behind_what_it_is_given() {
 
     let new = tempfile::tempdir().unwrap();
     let trio = Trio::start(new.path());
-    let leader = trio.leader();
-    let reply = trio.restore(leader, &copy);
-    assert_eq!(reply.status, 200, "{}", reply.text());
+    trio.restore_all(&copy);
     for at in 0..3 {
         assert_eq!(trio.client(at).get("/kept").unwrap(), b"from before");
     }
@@ -238,8 +248,7 @@ fn what_is_restored_outlives_the_leader_that_got_it() {
     assert_eq!(trio.client(0).create("/kept", b"as it was", 0), 0);
     let copy = trio.snapshot(leader);
     assert_eq!(trio.client(0).delete("/kept"), 0);
-    let reply = trio.restore(leader, &copy);
-    assert_eq!(reply.status, 200, "{}", reply.text());
+    trio.restore_all(&copy);
     let leader = trio.leader();
     trio.servers.remove(leader).stop().unwrap();
     for at in 0..2 {
