@@ -179,6 +179,9 @@ mod planted {
         Bug::ProposedConfigInForce,
     ];
 
+    /// What only files show: the model's disk never loses its database.
+    const LOSS: [Bug; 1] = [Bug::BlankVotes];
+
     /// Names, and the plans that have them.
     type Plant = (String, Box<dyn Fn(&mut Plan) + Send + Sync>);
 
@@ -193,6 +196,9 @@ mod planted {
                 plan.planted = Planted::new(Some(*bug));
                 if RECONFIGURATION.contains(bug) {
                     plan.reconfigures = Some(15);
+                }
+                if LOSS.contains(bug) {
+                    plan.files = Some(true);
                 }
             };
             all.push((format!("{bug:?}"), Box::new(plant)));
