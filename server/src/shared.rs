@@ -113,6 +113,13 @@ impl Shared {
         self.tree.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts a tree in the place of the one that is served, which it returns: a large one takes a while
+    /// to go. Only the core thread may, or who works for it while it waits.
+    pub(crate) fn swap_tree(&self, tree: Tree) -> Tree {
+        let mut current = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, tree)
+    }
+
     /// The port for clients with TLS, if there is one.
     pub(crate) fn secure_port(&self) -> Option<u16> {
         Some(self.secure_port.load(Relaxed)).filter(|port| *port != 0)

@@ -83,11 +83,5 @@ fn truncate(shared: &Shared, zxid: Zxid, reload: bool) -> Result<Event, StorageE
 
 fn replace_tree(shared: &Shared, mut tree: Tree) {
     shared.set_config_node(&mut tree);
-    let mut old = shared
-        .tree
-        .write()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let old_tree = std::mem::replace(&mut *old, tree);
-    drop(old);
-    drop(old_tree);
+    drop(shared.swap_tree(tree));
 }

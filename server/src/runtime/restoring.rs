@@ -5,8 +5,6 @@
 //! In an ensemble the leader takes it, gives up, and is elected again with it; see
 //! `menagerie_core::member::Place`.
 
-use std::sync::PoisonError;
-
 use menagerie_core::effect::Effects;
 use menagerie_core::event::Event;
 use menagerie_core::ids::Zxid;
@@ -117,9 +115,7 @@ impl CoreThread {
             let shared = &self.shared;
             let mut tree = *tree;
             shared.set_config_node(&mut tree);
-            let mut current = shared.tree.write().unwrap_or_else(PoisonError::into_inner);
-            let old = Box::new(std::mem::replace(&mut *current, tree));
-            drop(current);
+            let old = Box::new(shared.swap_tree(tree));
             let now = shared.clock.now();
             member.take_place(place, sessions, now, &shared.read_tree(), effects);
             member.finish(now, &shared.read_tree(), effects);
@@ -200,9 +196,7 @@ impl CoreThread {
             let config = shared.config.replica_config(shared.hash_seed);
             let replica = Replica::new(config, &tree, sessions, shared.clock.now());
             self.engine = Engine::Alone(Box::new(replica));
-            let mut current = shared.tree.write().unwrap_or_else(PoisonError::into_inner);
-            let old = std::mem::replace(&mut *current, tree);
-            drop(current);
+            let old = shared.swap_tree(tree);
             // What clients know and watch is of the old tree: they come back and look again.
             for conn in shared.conns.all() {
                 conn.abort();

@@ -292,18 +292,11 @@ impl Election {
         vote.is_some_and(|vote| vote.ballot.leader == self.proposal.leader)
     }
 
-    /// Whether a server has voted for the leader that was elected, and votes for a better one now.
+    /// Whether a vote is of this round or a later one, and for a better leader than the elected one.
     #[must_use]
-    pub fn was_deserted_by(&self, sid: Sid, now: &Notification, configs: &Configs) -> bool {
-        let ballot = Ballot {
-            leader: Sid(now.leader),
-            zxid: Zxid(now.zxid),
-            peer_epoch: now.peer_epoch,
-        };
-        let planted = self.config.planted;
-        self.was_elected_by(sid)
-            && now.round >= self.round
-            && ballot.beats(&self.proposal, configs, planted)
+    pub fn is_for_better(&self, notification: &Notification, configs: &Configs) -> bool {
+        let Vote { ballot, round, .. } = Vote::of(notification);
+        round >= self.round && ballot.beats(&self.proposal, configs, self.config.planted)
     }
 
     /// Something else than a vote has changed who can decide; the leader if that makes one.

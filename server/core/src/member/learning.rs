@@ -434,8 +434,7 @@ impl Member {
             // Clients may have seen what is about to be undone only if it was committed, but their
             // watches belong to the tree that goes.
             let reason = "the database is read anew";
-            io.act(Effect::CloseAllConns { reason });
-            self.held.clear();
+            self.drop_clients(reason, io);
         }
         self.disk_busy += 1;
         io.act(Effect::Truncate { zxid, reload });
@@ -456,8 +455,7 @@ impl Member {
         learning.stage = Stage::OnDisk;
         learning.heard_ms = io.now.mono_ms;
         let reason = "the database is replaced by the leader's";
-        io.act(Effect::CloseAllConns { reason });
-        self.held.clear();
+        self.drop_clients(reason, io);
         self.disk_busy += 1;
         io.act(Effect::InstallSnapshot { link, zxid });
     }
@@ -534,8 +532,7 @@ impl Member {
             self.replica.commit(zxid);
         } else if self.replica.pending_len() > UNAPPLIED_MAX {
             let reason = "too far behind the leader";
-            io.act(Effect::CloseAllConns { reason });
-            self.held.clear();
+            self.drop_clients(reason, io);
             self.history.commit(zxid);
             self.replica.commit(zxid);
         }
@@ -582,8 +579,7 @@ impl Member {
             // The leader knows its sessions by the way on which they came, which is another one now.
             // Source: `SessionTrackerImpl.checkSession`.
             let reason = "the way to the leader is another one";
-            io.act(Effect::CloseAllConns { reason });
-            self.held.clear();
+            self.drop_clients(reason, io);
         }
         self.history.commit(committed);
         self.replica.commit(committed);

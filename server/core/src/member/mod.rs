@@ -340,8 +340,7 @@ impl Member {
             self.clients_wait = false;
             if !self.phase().serving {
                 let reason = "there has been no leader for too long";
-                io.act(Effect::CloseAllConns { reason });
-                self.held.clear();
+                self.drop_clients(reason, io);
             }
         }
     }
@@ -414,6 +413,12 @@ impl Member {
         } else {
             self.held.push(event);
         }
+    }
+
+    /// Ends all clients' connections, and forgets what they wait for.
+    fn drop_clients(&mut self, reason: &'static str, io: &mut Io<'_>) {
+        io.act(Effect::CloseAllConns { reason });
+        self.held.clear();
     }
 
     fn serve_held(&mut self, io: &mut Io<'_>) {

@@ -5,7 +5,7 @@
 
 use super::leading::EPOCH_MAX;
 use super::{Io, Member};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::event::Now;
 use crate::ids::{SessionId, Sid, Zxid};
 use crate::tree::Tree;
@@ -114,8 +114,7 @@ impl Member {
         self.seen_epoch = self.seen_epoch.max(place.above);
         self.look("an operator restores another tree", &mut io);
         let reason = "the database is replaced by an operator's";
-        io.act(Effect::CloseAllConns { reason });
-        self.held.clear();
+        self.drop_clients(reason, &mut io);
         self.history.reset(place.zxid);
         self.durable = place.zxid;
         self.replica.restart(place.zxid, sessions, now);

@@ -253,11 +253,7 @@ impl Member {
         if !self.election.was_elected_by(sid) {
             return;
         }
-        let (limit, init_ms, me) = (
-            self.config.epoch_wait_ms,
-            self.config.init_ms(),
-            self.config.me,
-        );
+        let (limit, init_ms) = (self.config.epoch_wait_ms, self.config.init_ms());
         let waits = |leading: &&mut Leading| leading.stage == Stage::Discovery;
         let Some(leading) = self.leading.as_mut().filter(waits) else {
             return;
@@ -267,9 +263,10 @@ impl Member {
             let reason = format!("server {sid} looks for another leader");
             return self.look(&reason, io);
         }
-        if !self.election.was_deserted_by(sid, vote, &self.configs) {
+        if !self.election.is_for_better(vote, &self.configs) {
             return;
         }
+        let me = self.config.me;
         let elected_by = |sid: Sid| sid == me || self.election.was_elected_by(sid);
         leading.deserted.insert(sid);
         let there = |sid: Sid| leading.peers.values().any(|peer| peer.sid == sid);
