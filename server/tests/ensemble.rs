@@ -1,46 +1,23 @@
 //! Three members in one process: they find a leader, go on without one of them, and stop in good
 //! order.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+mod support;
+
 use std::time::{Duration, Instant};
 
 use menagerie::ZooServer;
+use support::{members, word};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 fn start(dir: &std::path::Path, me: usize, lines: &[String]) -> ZooServer {
-    let home = dir.join(me.to_string());
-    std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join("myid"), me.to_string()).unwrap();
-    let mut builder = ZooServer::builder()
-        .data_dir(&home)
-        .set_parameter("clientPort", 0)
-        .set_parameter("clientPortAddress", "127.0.0.1")
-        .set_parameter("tickTime", 500)
+    members::builder(dir, me, lines)
         .set_parameter("initLimit", 10)
         .set_parameter("syncLimit", 5)
-        .set_parameter("preAllocSize", 64)
         .set_parameter("readonlymode.enabled", true)
-        .set_parameter("4lw.commands.whitelist", "*");
-    for line in lines {
-        builder = builder.set_parameter_line(line);
-    }
-    builder.start().unwrap()
-}
-
-fn ask(address: SocketAddr, word: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(word.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+        .start()
+        .unwrap()
 }
 
 /// The members' modes, sorted, once `done` likes them.
@@ -50,7 +27,7 @@ fn modes(servers: &[ZooServer], done: impl Fn(&[String]) -> bool) -> Vec<String>
         let mut modes: Vec<String> = servers
             .iter()
             .map(|server| {
-                let answer = ask(server.client_addr(), "srvr");
+                let answer = word(server.client_addr(), "srvr");
                 let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
                 mode.unwrap_or("none").to_owned()
             })
@@ -66,16 +43,14 @@ fn modes(servers: &[ZooServer], done: impl Fn(&[String]) -> bool) -> Vec<String>
 #[test]
 fn three_members_find_a_leader_and_another_one() {
     let dir = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (1..=3)
-        .map(|id| format!("server.{id}=127.0.0.1:{}:{}", free_port(), free_port()))
-        .collect();
+    let lines = members::lines_of_three();
     let mut servers: Vec<ZooServer> = (1..=3).map(|me| start(dir.path(), me, &lines)).collect();
     let all = |modes: &[String]| modes.iter().all(|mode| mode != "none");
     assert_eq!(modes(&servers, all), ["follower", "follower", "leader"]);
 
-    let leads = |server: &ZooServer| ask(server.client_addr(), "srvr").contains("Mode: leader");
+    let leads = |server: &ZooServer| word(server.client_addr(), "srvr").contains("Mode: leader");
     let leader = servers.iter().position(leads).unwrap();
-    let mntr = ask(servers[leader].client_addr(), "mntr");
+    let mntr = word(servers[leader].client_addr(), "mntr");
     assert!(mntr.contains("zk_server_state\tleader\n"), "{mntr}");
     assert!(mntr.contains("zk_synced_followers\t2\n"), "{mntr}");
     assert!(mntr.contains("zk_quorum_size\t3\n"), "{mntr}");
@@ -87,11 +62,11 @@ fn three_members_find_a_leader_and_another_one() {
     servers.remove(0).stop().unwrap();
     let nobody = |modes: &[String]| modes == ["none"];
     assert_eq!(modes(&servers, nobody), ["none"]);
-    assert_eq!(ask(servers[0].client_addr(), "ruok"), "imok");
-    assert_eq!(ask(servers[0].client_addr(), "isro"), "null");
+    assert_eq!(word(servers[0].client_addr(), "ruok"), "imok");
+    assert_eq!(word(servers[0].client_addr(), "isro"), "null");
     let reads = |modes: &[String]| modes == ["read-only"];
     assert_eq!(modes(&servers, reads), ["read-only"]);
-    assert_eq!(ask(servers[0].client_addr(), "isro"), "ro");
+    assert_eq!(word(servers[0].client_addr(), "isro"), "ro");
     servers.remove(0).stop().unwrap();
 }
 
@@ -103,9 +78,7 @@ fn wipe(dir: &std::path::Path, me: usize) {
 #[test]
 fn a_member_without_a_database_has_no_vote_where_that_is_a_loss() {
     let dir = tempfile::tempdir().unwrap();
-    let mut lines: Vec<String> = (1..=3)
-        .map(|id| format!("server.{id}=127.0.0.1:{}:{}", free_port(), free_port()))
-        .collect();
+    let mut lines = members::lines_of_three();
     lines.push("db.autocreate=false".to_owned());
     let initialize = |me: usize| dir.path().join(me.to_string()).join("initialize");
     for me in [1, 2] {
@@ -118,7 +91,7 @@ fn a_member_without_a_database_has_no_vote_where_that_is_a_loss() {
     // Two began the database, the third got it from them.
     assert!(!initialize(1).exists() && !initialize(2).exists());
     let third = servers.remove(2);
-    assert!(!ask(third.client_addr(), "srvr").contains("Mode: leader"));
+    assert!(!word(third.client_addr(), "srvr").contains("Mode: leader"));
     third.stop().unwrap();
 
     // It loses what it has, and one of the others is down: those two are no quorum, and what it does not

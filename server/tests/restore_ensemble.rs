@@ -4,20 +4,15 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use menagerie::ZooServer;
 use support::http::{self, Reply};
-use support::{Client, PATIENCE, word};
+use support::{Client, PATIENCE, members, word};
 
 const ADMIN: &str = "Authorization: digest super:secret\r\n";
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 /// Three members; the first has number 1.
 struct Trio {
@@ -27,9 +22,7 @@ struct Trio {
 
 impl Trio {
     fn start(dir: &Path) -> Self {
-        let lines: Vec<String> = (1..=3)
-            .map(|id| format!("server.{id}=127.0.0.1:{}:{}", free_port(), free_port()))
-            .collect();
+        let lines = members::lines_of_three();
         let servers = (1..=3).map(|me| member(dir, me, &lines)).collect();
         Self { servers, lines }
     }
@@ -124,25 +117,14 @@ impl Trio {
 }
 
 fn member(dir: &Path, me: usize, lines: &[String]) -> ZooServer {
-    let home = dir.join(me.to_string());
-    std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join("myid"), me.to_string()).unwrap();
-    let mut builder = ZooServer::builder()
-        .data_dir(&home)
-        .set_parameter("clientPort", 0)
-        .set_parameter("clientPortAddress", "127.0.0.1")
-        .set_parameter("tickTime", 500)
+    members::builder(dir, me, lines)
         .set_parameter("initLimit", 20)
         .set_parameter("syncLimit", 10)
-        .set_parameter("preAllocSize", 64)
-        .set_parameter("4lw.commands.whitelist", "*")
         .set_parameter("admin.serverAddress", "127.0.0.1")
         .set_parameter("admin.serverPort", 0)
-        .set_parameter("admin.rateLimiterIntervalInMS", 0);
-    for line in lines {
-        builder = builder.set_parameter_line(line);
-    }
-    builder.start().unwrap()
+        .set_parameter("admin.rateLimiterIntervalInMS", 0)
+        .start()
+        .unwrap()
 }
 
 #[test]

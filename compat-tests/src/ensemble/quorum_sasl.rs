@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 
 use super::cluster::Cluster;
 use super::load::Load;
-use super::scenarios::{begin, write};
+use super::scenarios::{begin, next_leader, write};
 
 /// Begins each packet of an exchange.
 const MAGIC: [u8; 8] = 0x5F24_3501_3501_EDCC_i64.to_be_bytes();
@@ -71,12 +71,7 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     }
     cluster.compare()?;
     strangers_are_refused(cluster)?;
-    let leader = cluster.leader()?;
-    cluster.servers[leader].kill()?;
-    let next = cluster.leader()?;
-    write(cluster.servers[next].address(), "next", 400)?;
-    cluster.servers[leader].start()?;
-    let nodes = cluster.compare()?;
+    let nodes = next_leader(cluster)?;
     let follower = cluster.follower()?;
     for (password, lines) in [("wrong", &lines[..]), ("geheim", &[ENABLED][..])] {
         cluster.servers[follower].stop()?;

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 
 use super::cluster::Cluster;
 use super::load::Load;
-use super::scenarios::{begin, write};
+use super::scenarios::{begin, next_leader, write};
 use crate::certs::{Authority, FORMATS};
 
 /// How a member of an ensemble begins to talk on the election port.
@@ -67,12 +67,7 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     fs::remove_dir_all(version)?;
     cluster.servers[follower].start()?;
     cluster.compare()?;
-    let leader = cluster.leader()?;
-    cluster.servers[leader].kill()?;
-    let next = cluster.leader()?;
-    write(cluster.servers[next].address(), "next", 400)?;
-    cluster.servers[leader].start()?;
-    let nodes = cluster.compare()?;
+    let nodes = next_leader(cluster)?;
     strangers_stay_outside(cluster, &authority)?;
     Ok(format!("{nodes} nodes compared"))
 }

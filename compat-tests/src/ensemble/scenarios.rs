@@ -77,6 +77,17 @@ fn behind(cluster: &mut Cluster, tag: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
+/// The leader is killed, misses what the next one is told, and comes back; how many nodes there are
+/// then.
+pub(super) fn next_leader(cluster: &mut Cluster) -> Result<usize> {
+    let leader = cluster.leader()?;
+    cluster.servers[leader].kill()?;
+    let next = cluster.leader()?;
+    write(cluster.servers[next].address(), "next", 400)?;
+    cluster.servers[leader].start()?;
+    cluster.compare()
+}
+
 /// A follower comes back and nothing happens: nobody may hold against it that it acknowledges nothing.
 /// Once is enough, with Menagerie alone.
 fn idle(cluster: &mut Cluster) -> Result<()> {

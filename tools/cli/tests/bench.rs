@@ -6,15 +6,19 @@ use std::process::Command;
 use menagerie::ZooServer;
 use serde_json::Value;
 
-#[test]
-fn every_workload_runs_counts_and_cleans_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = ZooServer::builder()
+fn start(dir: &tempfile::TempDir) -> ZooServer {
+    ZooServer::builder()
         .set_parameter("dataDir", dir.path().display())
         .set_parameter("clientPort", 0)
         .set_parameter("clientPortAddress", "127.0.0.1")
         .start()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn every_workload_runs_counts_and_cleans_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(&dir);
     let address = server.client_addr().to_string();
     let tools = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie-tools"));
@@ -80,12 +84,7 @@ fn every_workload_runs_counts_and_cleans_up() {
 #[test]
 fn an_open_loop_sends_at_its_rate_and_counts_from_when_requests_were_due() {
     let dir = tempfile::tempdir().unwrap();
-    let server = ZooServer::builder()
-        .set_parameter("dataDir", dir.path().display())
-        .set_parameter("clientPort", 0)
-        .set_parameter("clientPortAddress", "127.0.0.1")
-        .start()
-        .unwrap();
+    let server = start(&dir);
     let address = server.client_addr().to_string();
     let bench = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_menagerie-tools"));
