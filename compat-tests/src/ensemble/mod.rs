@@ -110,6 +110,12 @@ const SUITES: &[Suite] = &[
             Ok(format!("{upgradable}; without upgrades: {fixed}"))
         },
     },
+    // Apache's servers close them, and elections with them take longer than clients wait.
+    Suite {
+        name: "connections",
+        ensembles: &["MMM", "MMMMM"],
+        run: |members, programs| on(Cluster::new(members, programs)?, sessions::connections_stay),
+    },
     Suite {
         name: "history",
         ensembles: &["MMM", "AMM"],

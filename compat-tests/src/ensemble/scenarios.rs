@@ -29,7 +29,6 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     idle(cluster)?;
     ahead(cluster)?;
     sessions::all(cluster)?;
-    sessions::connections_stay(cluster)?;
     let follower = cluster.follower()?;
     wiped(cluster, follower)?;
     let leader = cluster.leader()?;

@@ -48,6 +48,8 @@ const NAME_PATIENCE: Duration = Duration::from_secs(1);
 struct Slot {
     state: Mutex<State>,
     wake: Notify,
+    /// Ends the pause before a connection is opened.
+    hurry: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +59,19 @@ struct State {
     /// The last one that was sent: a new connection repeats it.
     last: Option<Vec<u8>>,
     connection: Option<AbortHandle>,
-    dialling: bool,
+    dialling: Dialling,
+    /// Where to connect to, once the pause is over.
+    at: Vec<(String, u16)>,
+}
+
+/// Whether a connection is being opened.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Dialling {
+    #[default]
+    No,
+    /// The last one was short: it is opened later, or once it is asked for.
+    Pausing,
+    Connecting,
 }
 
 impl Slot {
@@ -250,16 +264,39 @@ impl Votes {
         self.dial(to, &slot, addresses, Duration::ZERO);
     }
 
-    /// Connects to a member, unless that is under way.
+    /// Connects to a member, unless that is under way, or the member has done so in the meantime.
     fn dial(self: &Arc<Self>, to: Sid, slot: &Arc<Slot>, at: Vec<(String, u16)>, after: Duration) {
-        if std::mem::replace(&mut slot.lock().dialling, true) {
-            return;
+        let mut state = slot.lock();
+        match state.dialling {
+            Dialling::Connecting => return,
+            Dialling::Pausing => {
+                if after.is_zero() {
+                    state.at = at;
+                    slot.hurry.notify_one();
+                }
+                return;
+            }
+            Dialling::No if after.is_zero() => state.dialling = Dialling::Connecting,
+            Dialling::No => state.dialling = Dialling::Pausing,
         }
+        state.at = at;
+        drop(state);
         let (votes, slot) = (Arc::clone(self), Arc::clone(slot));
         self.runtime.spawn(async move {
-            tokio::time::sleep(after).await;
+            if !after.is_zero() {
+                let _either = tokio::time::timeout(after, slot.hurry.notified()).await;
+            }
+            let at = {
+                let mut state = slot.lock();
+                if state.connection.is_some() {
+                    state.dialling = Dialling::No;
+                    return;
+                }
+                state.dialling = Dialling::Connecting;
+                std::mem::take(&mut state.at)
+            };
             let connected = votes.connect(&at).await;
-            slot.lock().dialling = false;
+            slot.lock().dialling = Dialling::No;
             match connected {
                 Ok(stream) if votes.me > to => votes.keep(to, &slot, stream, BytesMut::new()),
                 // The one with the larger number connects; now it knows that it should.
