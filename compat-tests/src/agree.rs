@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use menagerie_wire::op::op_code;
 
+use crate::guarantee;
 use crate::populate::{create_request, version_request};
 use crate::raw::Raw;
 use crate::server::four_letter;
@@ -29,7 +30,7 @@ pub(crate) fn compare(members: &[SocketAddr]) -> Result<usize> {
         thread::sleep(Duration::from_secs(1));
         result = compare_once(members);
     }
-    result
+    guarantee::check(result)
 }
 
 fn compare_once(members: &[SocketAddr]) -> Result<usize> {

@@ -11,6 +11,7 @@ mod differences;
 mod docker;
 mod ensemble;
 mod files;
+mod guarantee;
 mod guard;
 mod kerberos;
 mod matrix;

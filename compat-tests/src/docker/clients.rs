@@ -18,6 +18,7 @@ use super::engine::{Engine, docker, wait};
 use super::images::CLIENTS;
 use super::members::Ensemble;
 use crate::control;
+use crate::guarantee;
 use crate::guard;
 use crate::programs::compat_dir;
 use crate::suites;
@@ -323,6 +324,7 @@ impl Patient {
         let line = self.line()?;
         match line.strip_prefix(&format!("ok {name}: ")) {
             Some(said) => Ok(said.to_owned()),
+            None if line.starts_with("FAIL") => guarantee::check(Err(anyhow!(line))),
             None => Err(anyhow!(line)),
         }
     }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use super::engine::{Engine, docker};
 use super::images::MENAGERIE;
 use crate::agree;
+use crate::guarantee;
 use crate::raw::Raw;
 use crate::server::four_letter;
 use crate::walk::{self, SUPER};
@@ -250,6 +251,9 @@ impl Ensemble {
         let mut text = format!("{error:#}");
         for at in 0..MEMBERS {
             let log = docker_logs(&self.name(at));
+            if let Err(panicked) = guarantee::of_log(&log) {
+                text = format!("{panicked:#}; {text}");
+            }
             let _infallible = write!(text, "\n  zoo{} ({:?}):\n    {log}", at + 1, self.mode(at));
         }
         anyhow!(text)

@@ -9,8 +9,9 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
+use crate::guarantee;
 use crate::guard;
 use crate::server;
 use crate::suites;
@@ -103,6 +104,9 @@ impl Clients {
             let line = client.next_line()?;
             match line.strip_prefix("ok ") {
                 Some(said) => all.push(said.to_owned()),
+                None if line.starts_with("FAIL") => {
+                    guarantee::check(Err(anyhow!(client.failed(&line)?)))?;
+                }
                 None => bail!("{}", client.failed(&line)?),
             }
         }

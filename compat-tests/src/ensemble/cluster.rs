@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use super::Member;
 use super::network::Network;
 use crate::agree;
+use crate::guarantee;
 use crate::ports::free_address;
 use crate::programs::Programs;
 use crate::server::{Server, Settings, four_letter};
@@ -268,6 +269,10 @@ impl Cluster {
     /// The error with what the members last said.
     pub(super) fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         let mut text = format!("{error:#}\n  {:?}", self.modes());
+        let panicked = |server: &Server| guarantee::of_log(&server.log()).err();
+        for panicked in self.servers.iter().filter_map(panicked) {
+            text = format!("{panicked:#}; {text}");
+        }
         for (index, server) in self.servers.iter().enumerate() {
             let _infallible = write!(
                 text,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use menagerie_wire::op::{ErrorCode, op_code};
 
+use crate::guarantee;
 use crate::populate::create_request;
 use crate::raw::Raw;
 use crate::walk::walk;
@@ -72,8 +73,11 @@ impl Load {
         raw.close_session()?;
         let there = |path: &String| nodes.binary_search_by(|node| node.path.cmp(path)).is_ok();
         let missing: Vec<_> = acknowledged.iter().filter(|path| !there(path)).collect();
-        ensure!(missing.is_empty(), "acknowledged and gone: {missing:?}");
-        ensure!(lost == 0, "{lost} sessions were lost");
+        guarantee::check((|| {
+            ensure!(missing.is_empty(), "acknowledged and gone: {missing:?}");
+            ensure!(lost == 0, "{lost} sessions were lost");
+            Ok(())
+        })())?;
         Ok(format!(
             "{} writes acknowledged and none lost, no session lost, longest gap {} ms",
             acknowledged.len(),

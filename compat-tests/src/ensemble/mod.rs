@@ -31,6 +31,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
+use crate::guarantee;
 use crate::programs::Programs;
 use crate::server::Kind;
 use cluster::Cluster;
@@ -268,9 +269,7 @@ pub(crate) fn run(options: &Options, programs: &Programs) -> Result<bool> {
         for _ in 0..options.jobs.get() {
             scope.spawn(|| {
                 while let Some(one) = chosen.get(next.fetch_add(1, SeqCst)) {
-                    let begun = Instant::now();
-                    let result = (one.suite.run)(&members(one.ensemble), programs);
-                    if !report(&one.name(), begun, result) {
+                    if !one.run(programs) {
                         good.store(false, SeqCst);
                     }
                 }
@@ -293,6 +292,29 @@ impl Chosen {
             "" => self.ensemble.to_owned(),
             suite => format!("{suite}-{}", self.ensemble),
         }
+    }
+
+    /// Runs it, a second time if the first failed and no guarantee was broken: processes are waited
+    /// for, and a machine may be too slow for that once. False when it failed.
+    fn run(self, programs: &Programs) -> bool {
+        let once = || {
+            (
+                Instant::now(),
+                (self.suite.run)(&members(self.ensemble), programs),
+            )
+        };
+        let (begun, result) = match once() {
+            (begun, Err(error)) if !guarantee::is_broken(&error) => {
+                let seconds = begun.elapsed().as_secs_f64();
+                println!(
+                    "{}: AGAIN, since it failed after {seconds:.0} s: {error:#}",
+                    self.name()
+                );
+                once()
+            }
+            first => first,
+        };
+        report(&self.name(), begun, result)
     }
 }
 

@@ -13,6 +13,7 @@ use super::cluster::Cluster;
 use super::load::Load;
 use super::network::Network;
 use super::sessions;
+use crate::guarantee;
 use crate::populate::{create_request, populate};
 use crate::raw::Raw;
 use crate::server::{Kind, Server};
@@ -205,11 +206,13 @@ pub(super) fn all_die(cluster: &mut Cluster) -> Result<()> {
     }
     cluster.start_all()?;
     let after = cluster.compare()?;
-    ensure!(
-        after >= before,
-        "{before} nodes before everyone was killed, {after} afterwards"
-    );
-    Ok(())
+    guarantee::check((|| {
+        ensure!(
+            after >= before,
+            "{before} nodes before everyone was killed, {after} afterwards"
+        );
+        Ok(())
+    })())
 }
 
 /// Three Apache members become three Menagerie members and Apache members again, one at a time,

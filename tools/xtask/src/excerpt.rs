@@ -14,9 +14,13 @@ const LONGEST: usize = 400;
 /// Characters kept of a line that stands for a failure in a list of all.
 const HEADLINE: usize = 320;
 
+/// Marks failures that no slow machine excuses; `menagerie-compat` prints it.
+const BROKEN: &str = "GUARANTEE BROKEN";
+
 /// The telling part of an output.
 #[derive(Debug, Default)]
 pub(crate) struct Excerpt {
+    broken: bool,
     failures: Vec<String>,
     /// How many of the next lines belong to the last failure.
     more: usize,
@@ -26,6 +30,7 @@ pub(crate) struct Excerpt {
 impl Excerpt {
     /// Takes the next line of the output.
     pub(crate) fn take(&mut self, line: &str) {
+        self.broken |= line.contains(BROKEN) || line.contains("panicked at");
         let line: String = plain(line).chars().take(LONGEST).collect();
         if tells_of_failure(&line) {
             self.more = LINES_OF_A_FAILURE;
@@ -38,6 +43,11 @@ impl Excerpt {
             self.last.pop_front();
         }
         self.last.push_back(line);
+    }
+
+    /// Whether something is lost, or different from what it has to be.
+    pub(crate) const fn breaks_a_guarantee(&self) -> bool {
+        self.broken
     }
 
     /// The lines that tell of failures; the last lines if there are none.
@@ -87,6 +97,18 @@ mod tests {
         let kept = of(before.chain(["AMA: FAILED".to_owned()]).chain(after));
         assert_eq!(kept.first().map(String::as_str), Some("AMA: FAILED"));
         assert_eq!(kept.len(), LINES_OF_A_FAILURE);
+    }
+
+    #[test]
+    fn a_broken_guarantee_is_seen_wherever_it_stands() {
+        let mut excerpt = Excerpt::default();
+        excerpt.take("FAILED go: not done within 5 s");
+        assert!(!excerpt.breaks_a_guarantee());
+        excerpt.take(&format!(
+            "{} GUARANTEE BROKEN: trees differ",
+            "x".repeat(500)
+        ));
+        assert!(excerpt.breaks_a_guarantee());
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) struct Stage {
     pub(crate) command: &'static [&'static str],
     /// The stage without which this one cannot run.
     pub(crate) needs: Option<&'static str>,
+    /// Whether it waits for real processes, so that it may fail because the machine is slow.
+    pub(crate) waits: bool,
 }
 
 impl Stage {
@@ -39,6 +41,7 @@ const fn own(name: &'static str, command: &'static [&'static str]) -> Stage {
         name,
         command,
         needs: None,
+        waits: false,
     }
 }
 
@@ -47,10 +50,19 @@ const fn compat(name: &'static str, command: &'static [&'static str]) -> Stage {
         name,
         command,
         needs: Some("build"),
+        waits: false,
     }
 }
 
-/// Every stage, in the order of running: what fails fastest comes first.
+const fn waits(stage: Stage) -> Stage {
+    Stage {
+        waits: true,
+        ..stage
+    }
+}
+
+/// Every stage, in the order of running: what fails fastest comes first. `ensemble` itself tries again
+/// what may have been too slow.
 pub(crate) const STAGES: &[Stage] = &[
     own("fmt", &["cargo", "fmt", "--all", "--check"]),
     own("tidy", &["cargo", "xtask", "tidy"]),
@@ -160,30 +172,45 @@ pub(crate) const STAGES: &[Stage] = &[
         "matrix",
         &["target/release/menagerie-compat", "matrix", "--check"],
     ),
-    compat("pages", &["target/release/menagerie-compat", "pages"]),
-    compat("sasl", &["target/release/menagerie-compat", "sasl"]),
+    waits(compat(
+        "pages",
+        &["target/release/menagerie-compat", "pages"],
+    )),
+    waits(compat("sasl", &["target/release/menagerie-compat", "sasl"])),
     // Takes the server that the unit tests have built with all features.
-    compat("kerberos", &["sh", "-c", KERBEROS]),
-    compat("audit", &["target/release/menagerie-compat", "audit"]),
-    compat("tls", &["target/release/menagerie-compat", "tls"]),
+    waits(compat("kerberos", &["sh", "-c", KERBEROS])),
+    waits(compat(
+        "audit",
+        &["target/release/menagerie-compat", "audit"],
+    )),
+    waits(compat("tls", &["target/release/menagerie-compat", "tls"])),
     compat(
         "ensemble",
         &["target/release/menagerie-compat", "ensemble", "--jobs", "3"],
     ),
-    compat("badinput", &["target/release/menagerie-compat", "badinput"]),
-    compat("suites", &["target/release/menagerie-compat", "suites"]),
-    compat(
+    waits(compat(
+        "badinput",
+        &["target/release/menagerie-compat", "badinput"],
+    )),
+    waits(compat(
+        "suites",
+        &["target/release/menagerie-compat", "suites"],
+    )),
+    waits(compat(
         "console",
         &[
             "sh",
             "-c",
             "cd compat-tests/console && { test -d node_modules || npm ci --silent; } && node suite.mjs",
         ],
-    ),
-    compat("python", &["cargo", "xtask", "python"]),
-    compat("java", &["cargo", "xtask", "java"]),
-    compat("kubernetes", &["cargo", "xtask", "kubernetes"]),
-    compat("docker", &["target/release/menagerie-compat", "docker"]),
+    )),
+    waits(compat("python", &["cargo", "xtask", "python"])),
+    waits(compat("java", &["cargo", "xtask", "java"])),
+    waits(compat("kubernetes", &["cargo", "xtask", "kubernetes"])),
+    waits(compat(
+        "docker",
+        &["target/release/menagerie-compat", "docker"],
+    )),
 ];
 
 /// The stages named and those that they need, or all of them.
