@@ -15,6 +15,9 @@ use crate::populate::create_request;
 use crate::raw::Raw;
 use crate::walk::walk;
 
+/// How long a member may take to serve at the end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What the clients have seen.
 #[derive(Debug, Default)]
 struct Seen {
@@ -68,7 +71,14 @@ impl Load {
             .map_err(|_| anyhow!("a client panicked"))?
             .clone();
         ensure!(errors.is_empty(), "clients saw {errors:?}");
-        let (mut raw, _) = Raw::session(address, 10_000)?;
+        // A member may just have lost its leader.
+        let begun = Instant::now();
+        let (mut raw, _) = loop {
+            match Raw::session(address, 10_000) {
+                Err(_) if begun.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(100)),
+                result => break result?,
+            }
+        };
         let nodes = walk(&mut raw, "/load")?;
         raw.close_session()?;
         let there = |path: &String| nodes.binary_search_by(|node| node.path.cmp(path)).is_ok();

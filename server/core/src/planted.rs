@@ -30,6 +30,8 @@ pub enum Bug {
     VoteIgnoresHistory,
     /// A leader counts who had accepted its epoch before, maybe for another leader.
     AnyAcceptorCounts,
+    /// A leader serves before it has written that its epoch is the current one.
+    EstablishBeforeEpochWritten,
     /// A leader serves without a quorum that has its history.
     EstablishWithoutQuorum,
     /// A DIFF lacks its first transaction.
@@ -73,6 +75,7 @@ impl Bug {
         Self::BlankVotes,
         Self::VoteIgnoresZxid,
         Self::VoteIgnoresHistory,
+        Self::EstablishBeforeEpochWritten,
         Self::EstablishWithoutQuorum,
         Self::DiffSkipsOne,
         Self::SnapForgetsRest,

@@ -70,6 +70,8 @@ struct Bench {
     closed: Vec<(LinkId, String)>,
     lost: Vec<ConnId>,
     said: Vec<String>,
+    /// What the disk has not done yet, if epochs take long.
+    epochs: Option<Vec<Event>>,
 }
 
 impl Bench {
@@ -146,6 +148,7 @@ impl Bench {
             closed: Vec::new(),
             lost: Vec::new(),
             said: Vec::new(),
+            epochs: None,
         }
     }
 
@@ -179,7 +182,11 @@ impl Bench {
             for action in effects.actions {
                 match action {
                     Effect::PersistEpoch { kind, epoch } => {
-                        batches.push(vec![Event::EpochDurable { kind, epoch }]);
+                        let durable = Event::EpochDurable { kind, epoch };
+                        match &mut self.epochs {
+                            Some(held) => held.push(durable),
+                            None => batches.push(vec![durable]),
+                        }
                     }
                     Effect::CloseLink { link, reason } => self.closed.push((link, reason)),
                     Effect::CloseConns(conns) => self.lost.extend(conns),
@@ -191,6 +198,13 @@ impl Bench {
         if self.member.next_tick() <= self.now_ms {
             self.step(Event::Tick);
         }
+    }
+
+    /// The disk has written the epoch that it was asked to.
+    fn epoch_written(&mut self) {
+        let held = std::mem::take(self.epochs.as_mut().unwrap());
+        assert_eq!(held.len(), 1, "{held:?}");
+        self.at_once(held);
     }
 
     /// Time passes, tick by tick.
@@ -305,6 +319,30 @@ fn observers_beyond_the_limit_have_to_wait_and_followers_never() {
     }
     bench.arrives(5, true);
     assert!(bench.got_snapshot(5), "nobody else is busy any more");
+}
+
+#[test]
+fn learners_are_not_kept_waiting_for_the_leaders_disk_and_clients_are() {
+    let mut bench = elected(|_| {});
+    bench.epochs = Some(Vec::new());
+    bench.arrives(2, false);
+    let told = |bench: &Bench, what: fn(&Packet) -> bool| {
+        let mut packets = bench.packets.iter();
+        packets.any(|(link, packet)| *link == LinkId(2) && what(packet))
+    };
+    assert!(told(&bench, |p| matches!(
+        p,
+        Packet::LeaderInfo { epoch: 1 }
+    )));
+    assert!(!told(&bench, |p| matches!(p, Packet::NewLeader { .. })));
+    bench.epoch_written();
+    assert!(told(&bench, |p| matches!(p, Packet::NewLeader { .. })));
+    bench.packet(2, Packet::Ack(Zxid::first_of(1)));
+    assert!(!bench.member.is_established(), "{:?}", bench.said);
+    assert!(!told(&bench, |p| matches!(p, Packet::UpToDate)));
+    bench.epoch_written();
+    assert!(bench.member.is_established(), "{:?}", bench.said);
+    assert!(told(&bench, |p| matches!(p, Packet::UpToDate)));
 }
 
 #[test]

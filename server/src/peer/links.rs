@@ -84,9 +84,16 @@ impl Link {
         }
     }
 
-    fn close(&self, reason: String) {
-        self.lock().closed.get_or_insert(reason);
+    /// Whether it was not closed before.
+    fn close(&self, reason: String) -> bool {
+        let first = {
+            let closed = &mut self.lock().closed;
+            let first = closed.is_none();
+            closed.get_or_insert(reason);
+            first
+        };
         self.wake.notify_one();
+        first
     }
 
     /// The link's task runs.
@@ -197,11 +204,12 @@ impl Links {
         }
     }
 
-    /// Ends a link when everything before is sent.
+    /// Ends a link when everything before is sent. What the other side had sent before it noticed can
+    /// give more reasons; only the first is told.
     pub(crate) fn close(&self, id: LinkId, reason: String) {
         let link = self.lock().get(&id).cloned();
-        if let Some(link) = link {
-            link.close(reason);
+        if link.is_some_and(|link| link.close(reason.clone())) {
+            tracing::info!(link = id.0, "closing a link: {reason}");
         }
     }
 

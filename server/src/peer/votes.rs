@@ -32,6 +32,8 @@ const STRANGERS_MAX: usize = 64;
 const UNKNOWN_MAX: usize = 256;
 /// A connection that lasted less is not replaced at once.
 const SHORT: Duration = Duration::from_millis(500);
+/// How long a server may take to end a connection that it has to open itself.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 /// How long a leader is looked for before it is told why there is none; twice that the next time.
 const TELL_AFTER: Duration = Duration::from_secs(5);
 /// How often it is told at least.
@@ -295,7 +297,13 @@ impl Votes {
                 state.dialling = Dialling::Connecting;
                 std::mem::take(&mut state.at)
             };
-            let connected = votes.connect(&at).await;
+            let mut connected = votes.connect(&at).await;
+            if votes.me < to
+                && let Ok(stream) = &mut connected
+                && !is_taken(stream).await
+            {
+                connected = votes.connect(&at).await;
+            }
             slot.lock().dialling = Dialling::No;
             match connected {
                 Ok(stream) if votes.me > to => votes.keep(to, &slot, stream, BytesMut::new()),
@@ -648,6 +656,14 @@ impl Votes {
 }
 
 /// Reads how the other side introduces itself, and not a byte more.
+/// Whether a server that has to open the connection itself has heard that it should: then it ends this
+/// one. The system of one that is just dying still takes connections, and resets them a moment later.
+async fn is_taken(stream: &mut Stream) -> bool {
+    let mut nothing = [0; 1];
+    let read = tokio::time::timeout(TAKEN_WITHIN, stream.read(&mut nothing)).await;
+    !matches!(read, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset)
+}
+
 async fn introduction(stream: &mut Stream) -> io::Result<InitialMessage> {
     let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let mut bytes = vec![0; 8];

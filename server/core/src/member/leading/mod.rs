@@ -26,13 +26,11 @@ pub(super) use discovery::EPOCH_MAX;
 enum Stage {
     /// A quorum has to tell which epochs it has accepted.
     Discovery,
-    /// The new epoch is being written as accepted.
+    /// The new epoch is being written as accepted; learners know it.
     Accepting,
     /// A quorum has to accept it.
     Epoch,
-    /// It is being written as current.
-    Adopting,
-    /// A quorum has to take over the history.
+    /// A quorum has to take over the history, and the epoch to be written as current.
     Sync,
     /// The history is being applied.
     Applying,
@@ -85,6 +83,8 @@ struct Peer {
 pub(super) struct Leading {
     stage: Stage,
     epoch: i64,
+    /// Whether the epoch has been written as current.
+    adopted: bool,
     /// When the stage must be over, until clients are served.
     deadline: i64,
     peers: BTreeMap<LinkId, Peer>,
@@ -156,6 +156,7 @@ impl Member {
         self.leading = Some(Leading {
             stage: Stage::Discovery,
             epoch: -1,
+            adopted: false,
             deadline: now + self.config.init_ms(),
             peers: BTreeMap::new(),
             next_ping: now + self.config.tick_ms / 2,
@@ -314,7 +315,8 @@ impl Member {
         };
         let enough = leading.has_quorum(configs, me, Progress::Synced, |_| true)
             || self.config.planted.has(Bug::EstablishWithoutQuorum);
-        if leading.stage != Stage::Sync || !enough {
+        let written = leading.adopted || self.config.planted.has(Bug::EstablishBeforeEpochWritten);
+        if leading.stage != Stage::Sync || !written || !enough {
             return;
         }
         leading.stage = Stage::Applying;
@@ -527,7 +529,7 @@ impl Member {
         if !established && now >= leading.deadline {
             let reason = match leading.stage {
                 Stage::Discovery | Stage::Accepting => "too few servers came to follow",
-                Stage::Epoch | Stage::Adopting => {
+                Stage::Epoch => {
                     "too few servers accepted the epoch and have no more than this leader"
                 }
                 _ => "too few servers took over the history",
