@@ -655,7 +655,6 @@ impl Votes {
     }
 }
 
-/// Reads how the other side introduces itself, and not a byte more.
 /// Whether a server that has to open the connection itself has heard that it should: then it ends this
 /// one. The system of one that is just dying still takes connections, and resets them a moment later.
 async fn is_taken(stream: &mut Stream) -> bool {
@@ -664,6 +663,7 @@ async fn is_taken(stream: &mut Stream) -> bool {
     !matches!(read, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset)
 }
 
+/// Reads how the other side introduces itself, and not a byte more.
 async fn introduction(stream: &mut Stream) -> io::Result<InitialMessage> {
     let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let mut bytes = vec![0; 8];
