@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use menagerie_ports::free_address;
 use menagerie_wire::client::{
     AuthPacket, CreateRequest, CreateTtlRequest, ReconfigRequest, SetAclRequest, SetDataRequest,
 };
@@ -18,7 +19,6 @@ use menagerie_wire::multi::{MultiOp, MultiRequest};
 use menagerie_wire::op::op_code;
 
 use crate::populate::{create_request, version_request};
-use crate::ports::free_address;
 use crate::programs::Programs;
 use crate::raw::Raw;
 use crate::server::{Kind, Server, Settings};

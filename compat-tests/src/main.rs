@@ -18,7 +18,6 @@ mod matrix;
 mod observe;
 mod pages;
 mod populate;
-mod ports;
 mod programs;
 mod raw;
 mod rng;

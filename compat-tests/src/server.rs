@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use menagerie_ports::free_address;
 use rustix::process::Signal;
 
 use crate::guard;
-use crate::ports::free_address;
 use crate::programs::Programs;
 
 /// How long a server may take to serve.

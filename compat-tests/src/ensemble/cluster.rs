@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use menagerie_ports::free_address;
 
 use super::Member;
 use super::network::Network;
 use crate::agree;
 use crate::guarantee;
-use crate::ports::free_address;
 use crate::programs::Programs;
 use crate::server::{Server, Settings, four_letter};
 use crate::walk::SUPER;

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use menagerie_ports::free_address;
 
 use super::cluster::Cluster;
-use crate::ports::free_address;
 use crate::server::{Kind, Server, Settings};
 
 /// How long it may take until something is said.

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
+use menagerie_ports::free_address;
 use serde_json::Value;
 
 use super::cluster::Cluster;
 use crate::pages::http::{ask, await_page};
 use crate::pages::shape::shape;
-use crate::ports::free_address;
 use crate::server::Kind;
 
 const COMMANDS: &[&str] = &[

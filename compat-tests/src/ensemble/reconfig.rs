@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use menagerie_ports::free_address;
 use menagerie_wire::client::{GetDataResponse, PathWatchRequest, ReconfigRequest};
 use menagerie_wire::jute::decode_all;
 use menagerie_wire::op::{ErrorCode, op_code};
@@ -12,7 +13,6 @@ use menagerie_wire::text::cfg::Members;
 
 use super::cluster::Cluster;
 use super::load::Load;
-use crate::ports::free_address;
 use crate::raw::Raw;
 use crate::walk::become_super;
 

@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use menagerie_ports::free_address;
 
 use crate::guard;
-use crate::ports::free_address;
 
 /// The realm's name.
 pub(super) const REALM: &str = "EXAMPLE.ORG";

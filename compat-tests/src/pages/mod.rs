@@ -11,11 +11,11 @@ mod traffic;
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
+use menagerie_ports::free_address;
 use menagerie_wire::client::PathWatchRequest;
 use menagerie_wire::op::op_code;
 
 use crate::populate::populate;
-use crate::ports::free_address;
 use crate::programs::Programs;
 use crate::raw::Raw;
 use crate::server::{Kind, Server, Settings};

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use menagerie_ports::free_address;
 
 use crate::certs::{Authority, FORMATS};
-use crate::ports::free_address;
 use crate::programs::Programs;
 use crate::server::{Kind, Server, Settings, four_letter};
 use crate::tally::Tally;

@@ -136,9 +136,7 @@ mod tests {
     fn members_are_looked_for() {
         let there = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = there.local_addr().unwrap().port();
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-        let closed = gone.local_addr().unwrap().port();
-        drop(gone);
+        let closed = menagerie_ports::free_address().unwrap().port();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("myid"), "1").unwrap();
         let mut config = Config::embedded_default();

@@ -1,19 +1,17 @@
 //! Members of an ensemble in one process.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use menagerie::{Builder, ZooServer};
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
+use menagerie_ports::free_address;
 
 /// The server lines of three members, on ports of their own.
 pub fn lines_of_three() -> Vec<String> {
     (1..=3)
-        .map(|id| format!("server.{id}=127.0.0.1:{}:{}", free_port(), free_port()))
+        .map(|id| {
+            let (quorum, election) = (free_address().unwrap(), free_address().unwrap());
+            format!("server.{id}={quorum}:{}", election.port())
+        })
         .collect()
 }
 

@@ -41,8 +41,7 @@ fn build_server() {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    menagerie_ports::free_address().unwrap().port()
 }
 
 /// An installation with Apache's layout: `bin` with the scripts, `conf` with zoo.cfg.

@@ -10,13 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use menagerie_ports::free_address;
 use rustix::process::Signal;
 
 use super::guard;
 use super::report::Figures;
 use super::rounds::{Settings, add, checked, equal_rate, ms, open_load, order};
 use super::rows::{Goal, Row, Shape, Source};
-use super::server::{Programs, Side, free_address};
+use super::server::{Programs, Side};
 use crate::bench::engine::Load;
 use crate::bench::first_write::{first_write, still_runs};
 use crate::bench::proc::cpu_seconds;

@@ -2,13 +2,14 @@
 //! processes. Must not load them.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use menagerie_ports::free_address;
 use rustix::process::Signal;
 
 use super::guard;
@@ -83,11 +84,6 @@ impl Programs {
         guard::watch_child(child.id());
         Ok(child)
     }
-}
-
-/// A loopback address nobody listens on at the moment.
-pub(super) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// A directory with a configuration and data, and the process that uses it.

@@ -2,7 +2,6 @@
 //! servers on free ports, and containers where Docker runs. Must not need root.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -127,10 +126,6 @@ fn confined(packages: &Packages) -> Result<()> {
     Ok(())
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 /// Stops the server of a tarball whatever the check comes to.
 struct Home(PathBuf);
 
@@ -177,7 +172,7 @@ fn unpack_tarball(packages: &Packages, name: &str) -> Result<PathBuf> {
 
 fn scripts(packages: &Packages) -> Result<()> {
     let home = Home(unpack_tarball(packages, "tarball")?);
-    let port = free_port()?;
+    let port = menagerie_ports::free_address()?.port();
     let sample = fs::read_to_string(home.0.join("conf/zoo_sample.cfg"))?;
     let config = sample
         .replace("clientPort=2181", &format!("clientPort={port}"))

@@ -2,10 +2,9 @@
 //! hand out a port that the kernel may give to somebody's outgoing connection meanwhile.
 
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use anyhow::{Result, bail};
 
 /// Below are ports of well-known services.
 const LOWEST: u32 = 10_000;
@@ -17,19 +16,26 @@ static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
 
 /// A loopback address nobody listens on, with a port that no outgoing connection gets: a server
 /// that is stopped for a while finds it free when it comes back.
-pub(crate) fn free_address() -> Result<SocketAddr> {
+///
+/// # Errors
+///
+/// When all of these ports are taken.
+pub fn free_address() -> io::Result<SocketAddr> {
     let end = first_ephemeral();
     let count = end - LOWEST;
     // Processes at the same time begin at different places.
     let begin = std::process::id().wrapping_mul(97);
     for _ in 0..count {
         let at = begin.wrapping_add(LOOKED_AT.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = u16::try_from(LOWEST + at)?;
+        let Ok(port) = u16::try_from(LOWEST + at) else {
+            continue;
+        };
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            return Ok(listener.local_addr()?);
+            return listener.local_addr();
         }
     }
-    bail!("no port from {LOWEST} to {end} is free")
+    let text = format!("no port from {LOWEST} to {end} is free");
+    Err(io::Error::new(io::ErrorKind::AddrInUse, text))
 }
 
 fn first_ephemeral() -> u32 {
@@ -41,6 +47,7 @@ fn first_ephemeral() -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
