@@ -140,6 +140,12 @@ impl Server {
         self.settings = settings;
     }
 
+    /// One more line of its configuration, from the next start on; of several with one key the last
+    /// counts.
+    pub(crate) fn add_line(&mut self, line: impl Into<String>) {
+        self.settings.lines.push(line.into());
+    }
+
     /// It runs in a network namespace, where it has that address.
     pub(crate) fn live_at(&mut self, host: String, address: SocketAddr) {
         self.host = Some(host);

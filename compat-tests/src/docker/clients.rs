@@ -324,7 +324,7 @@ impl Patient {
         let line = self.line()?;
         match line.strip_prefix(&format!("ok {name}: ")) {
             Some(said) => Ok(said.to_owned()),
-            None if line.starts_with("FAIL") => guarantee::check(Err(anyhow!(line))),
+            None if line.starts_with("FAIL") => Err(guarantee::broken(line)),
             None => Err(anyhow!(line)),
         }
     }

@@ -251,9 +251,7 @@ impl Ensemble {
         let mut text = format!("{error:#}");
         for at in 0..MEMBERS {
             let log = docker_logs(&self.name(at));
-            if let Err(panicked) = guarantee::of_log(&log) {
-                text = format!("{panicked:#}; {text}");
-            }
+            guarantee::look_for_panic(&mut text, &log);
             let _infallible = write!(text, "\n  zoo{} ({:?}):\n    {log}", at + 1, self.mode(at));
         }
         anyhow!(text)

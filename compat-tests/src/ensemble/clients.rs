@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::guarantee;
 use crate::guard;
@@ -105,7 +105,7 @@ impl Clients {
             match line.strip_prefix("ok ") {
                 Some(said) => all.push(said.to_owned()),
                 None if line.starts_with("FAIL") => {
-                    guarantee::check(Err(anyhow!(client.failed(&line)?)))?;
+                    return Err(guarantee::broken(client.failed(&line)?));
                 }
                 None => bail!("{}", client.failed(&line)?),
             }

@@ -269,11 +269,8 @@ impl Cluster {
     /// The error with what the members last said.
     pub(super) fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
         let mut text = format!("{error:#}\n  {:?}", self.modes());
-        let panicked = |server: &Server| guarantee::of_log(&server.log()).err();
-        for panicked in self.servers.iter().filter_map(panicked) {
-            text = format!("{panicked:#}; {text}");
-        }
         for (index, server) in self.servers.iter().enumerate() {
+            guarantee::look_for_panic(&mut text, &server.log());
             let _infallible = write!(
                 text,
                 "\n  server {} ({}):\n    {}",

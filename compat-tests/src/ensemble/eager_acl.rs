@@ -171,9 +171,7 @@ fn in_order(address: SocketAddr) -> Result<()> {
 /// Every role of either kind of server answers the same, and refuses without a transaction.
 pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     for server in &mut cluster.servers {
-        let mut settings = server.settings().clone();
-        settings.lines.push("enableEagerACLCheck=true".to_owned());
-        server.configure(settings);
+        server.add_line("enableEagerACLCheck=true");
     }
     scenarios::begin(cluster)?;
     cluster.await_serving()?;

@@ -101,12 +101,8 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     let mut disks = Vec::new();
     for at in [follower, leader] {
         let server = &mut cluster.servers[at];
-        let mut settings = server.settings().clone();
         let folder = server.log_dir();
-        settings
-            .lines
-            .push(format!("dataLogDir={}", folder.display()));
-        server.configure(settings);
+        server.add_line(format!("dataLogDir={}", folder.display()));
         disks.push(Disk::mount(folder)?);
     }
     let told = fill_both(cluster, &[follower, leader], &disks);

@@ -83,11 +83,13 @@ impl Load {
         raw.close_session()?;
         let there = |path: &String| nodes.binary_search_by(|node| node.path.cmp(path)).is_ok();
         let missing: Vec<_> = acknowledged.iter().filter(|path| !there(path)).collect();
-        guarantee::check((|| {
-            ensure!(missing.is_empty(), "acknowledged and gone: {missing:?}");
-            ensure!(lost == 0, "{lost} sessions were lost");
-            Ok(())
-        })())?;
+        if !missing.is_empty() {
+            let gone = format!("acknowledged and gone: {missing:?}");
+            return Err(guarantee::broken(gone));
+        }
+        if lost != 0 {
+            return Err(guarantee::broken(format!("{lost} sessions were lost")));
+        }
         Ok(format!(
             "{} writes acknowledged and none lost, no session lost, longest gap {} ms",
             acknowledged.len(),

@@ -27,12 +27,8 @@ const LONG_MS: i32 = 10_000;
 /// Makes members that are not started open local sessions, which may become the ensemble's or not.
 pub(super) fn configure(cluster: &mut Cluster, upgrade: bool) {
     for server in &mut cluster.servers {
-        let mut settings = server.settings().clone();
-        settings.lines.push("localSessionsEnabled=true".to_owned());
-        settings
-            .lines
-            .push(format!("localSessionsUpgradingEnabled={upgrade}"));
-        server.configure(settings);
+        server.add_line("localSessionsEnabled=true");
+        server.add_line(format!("localSessionsUpgradingEnabled={upgrade}"));
     }
 }
 

@@ -19,11 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Everything: the follower dies, then the leader, and each time the oracle decides.
 pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     for at in 0..cluster.servers.len() {
-        let mut settings = cluster.servers[at].settings().clone();
-        settings
-            .lines
-            .push(format!("oraclePath={}", file(cluster, at).display()));
-        cluster.servers[at].configure(settings);
+        let line = format!("oraclePath={}", file(cluster, at).display());
+        cluster.servers[at].add_line(line);
         say(cluster, at, "0")?;
     }
     cluster.start_all()?;

@@ -206,13 +206,11 @@ pub(super) fn all_die(cluster: &mut Cluster) -> Result<()> {
     }
     cluster.start_all()?;
     let after = cluster.compare()?;
-    guarantee::check((|| {
-        ensure!(
-            after >= before,
-            "{before} nodes before everyone was killed, {after} afterwards"
-        );
-        Ok(())
-    })())
+    if after < before {
+        let text = format!("{before} nodes before everyone was killed, {after} afterwards");
+        return Err(guarantee::broken(text));
+    }
+    Ok(())
 }
 
 /// Three Apache members become three Menagerie members and Apache members again, one at a time,

@@ -332,9 +332,7 @@ fn expires_everywhere(addresses: &[SocketAddr]) -> Result<()> {
 pub(super) fn connections_stay(cluster: &mut Cluster) -> Result<String> {
     const TRIES: usize = 5;
     for server in &mut cluster.servers {
-        let mut settings = server.settings().clone();
-        settings.lines.push("tickTime=2000".to_owned());
-        server.configure(settings);
+        server.add_line("tickTime=2000");
     }
     cluster.start_all()?;
     let mut reasons = Vec::new();

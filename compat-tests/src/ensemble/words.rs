@@ -83,12 +83,8 @@ pub(super) fn all(cluster: &mut Cluster) -> Result<String> {
     let pages = Pages::configure(cluster)?;
     for server in &mut cluster.servers {
         // What is counted must not change with the time that this takes.
-        let mut settings = server.settings().clone();
-        settings.lines.push(format!("maxSessionTimeout={TIME_OUT}"));
-        settings
-            .lines
-            .push("leader.ackLoggingFrequency=1".to_owned());
-        server.configure(settings);
+        server.add_line(format!("maxSessionTimeout={TIME_OUT}"));
+        server.add_line("leader.ackLoggingFrequency=1");
     }
     scenarios::begin(cluster)?;
     for (at, server) in cluster.servers.iter().enumerate() {

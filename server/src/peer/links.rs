@@ -85,13 +85,13 @@ impl Link {
     }
 
     /// Whether it was not closed before.
-    fn close(&self, reason: String) -> bool {
-        let first = {
-            let closed = &mut self.lock().closed;
-            let first = closed.is_none();
-            closed.get_or_insert(reason);
-            first
-        };
+    fn close(&self, reason: &str) -> bool {
+        let mut queue = self.lock();
+        let first = queue.closed.is_none();
+        if first {
+            queue.closed = Some(reason.to_owned());
+        }
+        drop(queue);
         self.wake.notify_one();
         first
     }
@@ -206,9 +206,9 @@ impl Links {
 
     /// Ends a link when everything before is sent. What the other side had sent before it noticed can
     /// give more reasons; only the first is told.
-    pub(crate) fn close(&self, id: LinkId, reason: String) {
+    pub(crate) fn close(&self, id: LinkId, reason: &str) {
         let link = self.lock().get(&id).cloned();
-        if link.is_some_and(|link| link.close(reason.clone())) {
+        if link.is_some_and(|link| link.close(reason)) {
             tracing::info!(link = id.0, "closing a link: {reason}");
         }
     }

@@ -344,7 +344,7 @@ impl CoreThread {
                 self.shared.set_phase(phase);
             }
             Effect::Connect { to, port, delay_ms } => peers.connect(to, port, delay_ms),
-            Effect::CloseLink { link, reason } => peers.links.close(link, reason),
+            Effect::CloseLink { link, reason } => peers.links.close(link, &reason),
             Effect::InstallSnapshot { link, zxid } => {
                 self.snapshots.join();
                 if let Some(received) = peers.take_snapshot(link) {

@@ -22,7 +22,7 @@ struct Outcome {
     reason: String,
     /// The lines of its output that tell of failures.
     failures: Excerpt,
-    /// What passed at the second try only: why it failed at the first.
+    /// What was tried a second time: why it failed at the first.
     second_tries: Vec<String>,
 }
 

@@ -54,10 +54,10 @@ const fn compat(name: &'static str, command: &'static [&'static str]) -> Stage {
     }
 }
 
-const fn waits(stage: Stage) -> Stage {
+const fn waits(name: &'static str, command: &'static [&'static str]) -> Stage {
     Stage {
         waits: true,
-        ..stage
+        ..compat(name, command)
     }
 }
 
@@ -172,45 +172,30 @@ pub(crate) const STAGES: &[Stage] = &[
         "matrix",
         &["target/release/menagerie-compat", "matrix", "--check"],
     ),
-    waits(compat(
-        "pages",
-        &["target/release/menagerie-compat", "pages"],
-    )),
-    waits(compat("sasl", &["target/release/menagerie-compat", "sasl"])),
+    waits("pages", &["target/release/menagerie-compat", "pages"]),
+    waits("sasl", &["target/release/menagerie-compat", "sasl"]),
     // Takes the server that the unit tests have built with all features.
-    waits(compat("kerberos", &["sh", "-c", KERBEROS])),
-    waits(compat(
-        "audit",
-        &["target/release/menagerie-compat", "audit"],
-    )),
-    waits(compat("tls", &["target/release/menagerie-compat", "tls"])),
+    waits("kerberos", &["sh", "-c", KERBEROS]),
+    waits("audit", &["target/release/menagerie-compat", "audit"]),
+    waits("tls", &["target/release/menagerie-compat", "tls"]),
     compat(
         "ensemble",
         &["target/release/menagerie-compat", "ensemble", "--jobs", "3"],
     ),
-    waits(compat(
-        "badinput",
-        &["target/release/menagerie-compat", "badinput"],
-    )),
-    waits(compat(
-        "suites",
-        &["target/release/menagerie-compat", "suites"],
-    )),
-    waits(compat(
+    waits("badinput", &["target/release/menagerie-compat", "badinput"]),
+    waits("suites", &["target/release/menagerie-compat", "suites"]),
+    waits(
         "console",
         &[
             "sh",
             "-c",
             "cd compat-tests/console && { test -d node_modules || npm ci --silent; } && node suite.mjs",
         ],
-    )),
-    waits(compat("python", &["cargo", "xtask", "python"])),
-    waits(compat("java", &["cargo", "xtask", "java"])),
-    waits(compat("kubernetes", &["cargo", "xtask", "kubernetes"])),
-    waits(compat(
-        "docker",
-        &["target/release/menagerie-compat", "docker"],
-    )),
+    ),
+    waits("python", &["cargo", "xtask", "python"]),
+    waits("java", &["cargo", "xtask", "java"]),
+    waits("kubernetes", &["cargo", "xtask", "kubernetes"]),
+    waits("docker", &["target/release/menagerie-compat", "docker"]),
 ];
 
 /// The stages named and those that they need, or all of them.

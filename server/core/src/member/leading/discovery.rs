@@ -131,20 +131,16 @@ impl Member {
     }
 
     pub(in crate::member) fn lead_epoch_durable(&mut self, kind: EpochKind, io: &mut Io<'_>) {
-        let limit = self.config.init_ms();
         let Some(leading) = &mut self.leading else {
             return;
         };
         match (kind, leading.stage) {
             (EpochKind::Accepted, Stage::Accepting) => {
                 leading.stage = Stage::Epoch;
-                leading.deadline = io.now.mono_ms + limit;
+                leading.deadline = io.now.mono_ms + self.config.init_ms();
                 self.try_adopt(io);
             }
-            (EpochKind::Current, Stage::Sync) => {
-                leading.adopted = true;
-                self.try_establish(io);
-            }
+            (EpochKind::Current, Stage::Sync) => self.try_establish(io),
             _ => {}
         }
     }

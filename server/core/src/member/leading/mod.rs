@@ -83,8 +83,6 @@ struct Peer {
 pub(super) struct Leading {
     stage: Stage,
     epoch: i64,
-    /// Whether the epoch has been written as current.
-    adopted: bool,
     /// When the stage must be over, until clients are served.
     deadline: i64,
     peers: BTreeMap<LinkId, Peer>,
@@ -156,7 +154,6 @@ impl Member {
         self.leading = Some(Leading {
             stage: Stage::Discovery,
             epoch: -1,
-            adopted: false,
             deadline: now + self.config.init_ms(),
             peers: BTreeMap::new(),
             next_ping: now + self.config.tick_ms / 2,
@@ -315,7 +312,8 @@ impl Member {
         };
         let enough = leading.has_quorum(configs, me, Progress::Synced, |_| true)
             || self.config.planted.has(Bug::EstablishWithoutQuorum);
-        let written = leading.adopted || self.config.planted.has(Bug::EstablishBeforeEpochWritten);
+        let written = self.current_epoch == leading.epoch
+            || self.config.planted.has(Bug::EstablishBeforeEpochWritten);
         if leading.stage != Stage::Sync || !written || !enough {
             return;
         }
